@@ -1,0 +1,7 @@
+//! Tasks: one partition of one sub-topology.
+
+mod output;
+mod processor;
+
+pub use output::{Output, OutputTopic};
+pub use processor::{ProcessError, SourceRecord, TaskProcessor, TaskScope};

@@ -1,0 +1,85 @@
+//! The boundary between a topology and what drives it: production threads, the test driver and the
+//! simulator all call the same three steps.
+
+use super::Output;
+use crate::log::{Headers, RecordView};
+use kappa_state::{ManagedStore, StateBackend, StateError};
+
+/// What a task is told when it is made.
+#[derive(Debug)]
+pub struct TaskScope<'a> {
+    /// The task's name, `<sub-topology>-<partition>`; also its stores' [`kappa_state::StoreId::task`].
+    pub name: &'a str,
+    /// The task's partition.
+    pub partition: i32,
+    /// Where its stores live.
+    pub state: &'a dyn StateBackend,
+    /// When its stores write what is committed and still in memory.
+    pub tail_bound: kappa_state::TailBound,
+    /// Bytes each store may hold in its buffer before dirty values are passed on early; 0 passes every
+    /// update on at once (Kafka Streams: `statestore.cache.max.bytes`).
+    pub cache_bytes_per_store: usize,
+}
+
+/// A record as it comes from a source topic.
+#[derive(Debug)]
+pub struct SourceRecord<'b> {
+    /// Offset, timestamp (never negative), key and value.
+    pub view: RecordView<'b>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+/// Why a record could not be processed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// The record's key or value can't be decoded. Nothing has been done for it.
+    #[error("{part} can't be decoded: {reason}")]
+    Undecodable {
+        /// `key` or `value`.
+        part: &'static str,
+        /// What the codec said.
+        reason: String,
+    },
+    /// An operator's function failed, or a result can't be encoded.
+    #[error("operator {operator}: {reason}")]
+    Operator {
+        /// The operator's name.
+        operator: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A state store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// The fused operators and the stores of one task.
+///
+/// The driver's order within one transaction: `process` any number of times, then `flush`; then the
+/// transaction is committed or aborted at the log, and every store is told.
+pub trait TaskProcessor {
+    /// Runs one record of source `source` (an index into the plan's sources) to the end of every chain.
+    /// Writes go to `out` and to the buffers of the stores.
+    fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError>;
+
+    /// Passes on what the stores' buffers hold back (Kafka Streams: cache flush), upstream stores first,
+    /// and writes all staged changes to the changelogs.
+    fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError>;
+
+    /// The stores, in the plan's order.
+    fn store_count(&self) -> usize;
+
+    /// One store. Panics when out of range.
+    fn store(&mut self, index: usize) -> &mut dyn ManagedStore;
+
+    /// Records dropped since the last call, by reason (Kafka Streams: `dropped-records`), for the metrics.
+    fn take_dropped(&mut self) -> Vec<(&'static str, u64)>;
+
+    /// Bytes of changes that wait in the stores' buffers.
+    fn dirty_bytes(&self) -> usize;
+
+    /// The task is aborted: forget anything kept outside the stores since the last commit.
+    fn aborted(&mut self);
+}

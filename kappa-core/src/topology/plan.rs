@@ -1,0 +1,91 @@
+//! What the runtime needs to know of a topology: names and how they hang together, no types.
+//!
+//! Invariants:
+//! - The order of sub-topologies, sources, outputs and stores is a function of names alone, never of
+//!   the order in which a program calls the builder: every process of a version sees the same numbers.
+//! - All names are given by the user or derived from given ones; none holds a counter.
+
+/// A topic as a topology names it. The physical name follows from the application id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TopicRef {
+    /// A topic of the user's, by its own name.
+    External(String),
+    /// `<application id>-<name>-repartition`.
+    Repartition(String),
+    /// `<application id>-<store>-changelog`.
+    Changelog(String),
+    /// The physical output of a view: `<application id>-<view>-view`.
+    View(String),
+}
+
+impl TopicRef {
+    /// The topic's name for an application id.
+    pub fn physical(&self, application_id: &str) -> String {
+        match self {
+            Self::External(topic) => topic.clone(),
+            Self::Repartition(name) => format!("{application_id}-{name}-repartition"),
+            Self::Changelog(store) => format!("{application_id}-{store}-changelog"),
+            Self::View(view) => format!("{application_id}-{view}-view"),
+        }
+    }
+}
+
+/// A topic that a sub-topology reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePlan {
+    /// The topic.
+    pub topic: TopicRef,
+    /// Partitions of a repartition topic, where the user set them; `None` follows upstream.
+    pub partitions: Option<i32>,
+    /// Whether records are read for their timestamps' order against the other sources (always true for now;
+    /// a table that is read ahead would be false).
+    pub synchronized: bool,
+}
+
+/// Where a store's changes are logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangelogSource {
+    /// In a changelog topic of its own; the index is into [`SubTopologyPlan::outputs`].
+    Own {
+        /// Index of the changelog among the outputs.
+        output: usize,
+    },
+    /// Nowhere: the store is lost with its process and rebuilt from nothing.
+    None,
+}
+
+/// A store of a sub-topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePlan {
+    /// The store's name.
+    pub name: String,
+    /// Where its changes are logged.
+    pub changelog: ChangelogSource,
+}
+
+/// A part of the topology that is connected without going through a topic: what one task runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubTopologyPlan {
+    /// A name derived from its stores, or sources where it has none.
+    pub name: String,
+    /// The topics it reads, sorted by [`TopicRef`]. A task reads the partition of its own number of each
+    /// that has that partition.
+    pub sources: Vec<SourcePlan>,
+    /// The topics it writes, sorted by [`TopicRef`], changelogs included.
+    pub outputs: Vec<TopicRef>,
+    /// Its stores, sorted by name.
+    pub stores: Vec<StorePlan>,
+    /// Sets of sources (indices) that must have the same number of partitions: co-partitioning.
+    pub copartitioned: Vec<Vec<usize>>,
+}
+
+/// The whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopologyPlan {
+    /// The sub-topologies, sorted by name.
+    pub sub_topologies: Vec<SubTopologyPlan>,
+    /// Names of the views it writes, sorted.
+    pub views: Vec<String>,
+    /// A number that changes when anything changes that state or topics depend on. Hexadecimal.
+    pub fingerprint: String,
+}

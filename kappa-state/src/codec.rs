@@ -1,0 +1,69 @@
+//! How values become bytes and come back.
+
+use std::any::TypeId;
+use std::fmt;
+
+/// Says which encoding bytes are in, so that bytes read with one codec can be passed on unchanged
+/// where an equal codec would write them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CodecId {
+    codec: TypeId,
+    /// Distinguishes differently configured codecs of one type; 0 where there is nothing to configure.
+    variant: u64,
+}
+
+impl CodecId {
+    /// The id of a codec type that has nothing to configure.
+    pub fn of<C: ?Sized + 'static>() -> Self {
+        Self { codec: TypeId::of::<C>(), variant: 0 }
+    }
+
+    /// The id of a codec type with a number for its configuration.
+    pub fn with_variant<C: ?Sized + 'static>(variant: u64) -> Self {
+        Self { codec: TypeId::of::<C>(), variant }
+    }
+}
+
+/// Why bytes could not be read, or a value not written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CodecError {
+    /// In words.
+    pub reason: String,
+}
+
+impl CodecError {
+    /// An error with a reason in words.
+    pub fn new(reason: impl fmt::Display) -> Self {
+        Self { reason: reason.to_string() }
+    }
+}
+
+/// Encodes and decodes values of one type (Kafka Streams: `Serde`).
+///
+/// Encoding must be deterministic: equal values give equal bytes. Decoding what `encode` wrote gives an
+/// equal value.
+pub trait Codec<T>: Send + Sync + fmt::Debug + 'static {
+    /// Appends the value's bytes to `out`.
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Reads a value from all of `bytes`.
+    fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
+
+    /// The value that Kafka's null stands for; `None` where null is no value of this type.
+    fn null(&self) -> Option<T> {
+        None
+    }
+
+    /// Whether this value is written as Kafka's null.
+    fn is_null(&self, _value: &T) -> bool {
+        false
+    }
+
+    /// Which encoding this is.
+    ///
+    /// The default is right for codec types that have nothing to configure.
+    fn id(&self) -> CodecId {
+        CodecId::of::<Self>()
+    }
+}

@@ -1,0 +1,247 @@
+//! The seams of this crate: a store of bytes, the place where stores live, and what the runtime sees
+//! of a buffered store.
+
+use std::fmt;
+use std::ops::Bound;
+
+/// Which store of which task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreId {
+    /// The task, for example `delays-3`.
+    pub task: String,
+    /// The store's name, unique in the topology.
+    pub store: String,
+}
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.task, self.store)
+    }
+}
+
+/// Up to where a store has come, written in the same atomic step as its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The changelog offset from which a restore goes on: everything below is in the store. A lower
+    /// bound is safe (replaying a record twice changes nothing), a higher one never is.
+    pub changelog_offset: i64,
+    /// The task's operator time as of that commit (stream time, last emitted window), opaque here.
+    pub operator_time: Vec<u8>,
+}
+
+/// Sorted entries to write in one step: keys strictly ascending; `None` deletes.
+#[derive(Debug, Default)]
+pub struct Layer {
+    /// The entries.
+    pub entries: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+}
+
+/// Which way a scan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Ascending by key bytes.
+    Forward,
+    /// Descending by key bytes.
+    Backward,
+}
+
+/// A position in a scan. Borrows its store, so it can't outlive it, and the store can't be written
+/// while it lives.
+pub trait StoreCursor {
+    /// The next entry; slices are valid until the next call.
+    #[allow(clippy::type_complexity)]
+    fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StateError>;
+}
+
+/// One store of one task, bytes to bytes.
+///
+/// # Contract
+/// - **S1** `apply` is atomic: after a crash at any moment, reopening finds all of it (entries and mark)
+///   or nothing of it, and then an earlier `apply` in the same way.
+/// - **S2** `mark` is the mark of the last `apply` that survived; `None` for a store never applied to.
+/// - **S3** Keys are ordered by their bytes, unsigned.
+/// - **S4** An empty key and an empty value are legal and differ from absence.
+pub trait KeyValueStore: Send + fmt::Debug {
+    /// Appends the value to `into` and returns true; false where there is none.
+    fn get(&self, key: &[u8], into: &mut Vec<u8>) -> Result<bool, StateError>;
+
+    /// Walks a range of keys.
+    fn scan<'s>(
+        &'s self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        direction: Direction,
+    ) -> Result<Box<dyn StoreCursor + 's>, StateError>;
+
+    /// Writes entries and mark in one atomic step.
+    fn apply(&mut self, layer: &Layer, mark: &Mark) -> Result<(), StateError>;
+
+    /// The mark of the last step.
+    fn mark(&self) -> Option<&Mark>;
+
+    /// About how many bytes the store takes where it lives.
+    fn size_bytes(&self) -> u64;
+}
+
+/// The place where a process keeps its stores: a state directory, or memory.
+pub trait StateBackend: Send + Sync + fmt::Debug {
+    /// Opens a store, creating it where it is not there. Opening one that is open is an error.
+    fn open(&self, id: &StoreId) -> Result<Box<dyn KeyValueStore>, StateError>;
+
+    /// The stores that are there, open or not, sorted.
+    fn stored(&self) -> Result<Vec<StoreId>, StateError>;
+
+    /// Removes a store that is not open.
+    fn remove(&self, id: &StoreId) -> Result<(), StateError>;
+}
+
+/// A bound on what is committed but only in memory, and so on what a restart after a crash must
+/// restore from the changelog. Whichever is reached first makes the store write its layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TailBound {
+    /// Changelog records.
+    pub records: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+    /// Age of the oldest, ms.
+    pub age_ms: i64,
+}
+
+impl Default for TailBound {
+    fn default() -> Self {
+        Self { records: 100_000, bytes: 16 * 1024 * 1024, age_ms: 30_000 }
+    }
+}
+
+/// One staged change, on its way to the changelog and downstream.
+#[derive(Debug)]
+pub struct Change<'s, V> {
+    /// The encoded key.
+    pub key: &'s [u8],
+    /// The encoded value as the changelog has it (without timestamp); `None` deletes.
+    pub value_bytes: Option<&'s [u8]>,
+    /// The value; `None` deletes.
+    pub value: Option<&'s V>,
+    /// The value as it was last staged (Kafka Streams: `oldValue`); kept only where asked for.
+    pub old: Option<&'s V>,
+    /// The row's timestamp, ms.
+    pub timestamp_ms: i64,
+}
+
+/// What the runtime sees of a store with its buffer, whatever the value's type.
+///
+/// The life of a transaction: the task's step puts values into the buffer (dirty) → before the commit,
+/// the task stages them: dirty values are encoded once, for changelog and store → `committed` moves them to
+/// the committed layer, or `aborted` forgets dirty and staged ones → `flush` writes the layer when its
+/// bound is reached.
+///
+/// # Contract
+/// - **B1** Reads see dirty, staged, committed and stored values, newest first.
+/// - **B2** Nothing dirty or staged ever reaches the store behind.
+/// - **B3** After `aborted`, reads see exactly what the last `committed` left.
+/// - **B4** `restore` is allowed only while nothing is dirty, staged or committed in memory; it writes in
+///   large sorted steps and may be cut off by a crash between any two.
+pub trait ManagedStore: fmt::Debug + Send {
+    /// Which store this is.
+    fn id(&self) -> &StoreId;
+
+    /// The mark from which a restore goes on; `None` for a store that has nothing.
+    fn mark(&self) -> Option<Mark>;
+
+    /// Puts changelog records (key, value or `None`, timestamp) into the store. `next_offset` is one past
+    /// the last of them.
+    fn restore(
+        &mut self,
+        records: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>, i64)>,
+        next_offset: i64,
+    ) -> Result<(), StateError>;
+
+    /// Ends the restore: everything is written; the mark is `next_offset`.
+    fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError>;
+
+    /// The transaction that held the staged changes is committed. `changelog_offset` is one past the last
+    /// changelog record of this store, `None` where none was written.
+    fn committed(&mut self, changelog_offset: Option<i64>, operator_time: &[u8], now_ms: i64)
+    -> Result<(), StateError>;
+
+    /// The transaction is aborted.
+    fn aborted(&mut self);
+
+    /// Writes the committed layer if its bound is reached at `now_ms`, or whatever there is when `force`.
+    fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError>;
+
+    /// Changes waiting in the buffer: the runtime commits early when they take too much.
+    fn dirty_bytes(&self) -> usize;
+
+    /// Committed changelog records not yet in the store behind.
+    fn tail_records(&self) -> u64;
+
+    /// About how many bytes the store takes where it lives.
+    fn size_bytes(&self) -> u64;
+}
+
+/// What can go wrong with state.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The disk, or the file system, refused.
+    #[error("state store {store}: {operation}: {reason}")]
+    Io {
+        /// The store or file.
+        store: String,
+        /// What was being done.
+        operation: &'static str,
+        /// What the system said.
+        reason: String,
+    },
+    /// There is no room left. Nothing committed is lost: the changelog has it.
+    #[error("state store {store}: no space left on the device; free some, then start again: nothing is lost")]
+    DiskFull {
+        /// The store or file.
+        store: String,
+    },
+    /// Another process holds the directory.
+    #[error(
+        "state directory {path} is in use by another process ({holder}); give each process its own KAPPA_STATE_DIR"
+    )]
+    Locked {
+        /// The directory.
+        path: String,
+        /// What is known about the holder.
+        holder: String,
+    },
+    /// The directory belongs to something else, or to another format.
+    #[error("state directory {path}: {reason}")]
+    Manifest {
+        /// The directory.
+        path: String,
+        /// What does not fit and what to do.
+        reason: String,
+    },
+    /// Stored bytes could not be read.
+    #[error(
+        "state store {store}: a stored value can't be decoded ({reason}); has its type changed without a new version?"
+    )]
+    Decode {
+        /// The store.
+        store: String,
+        /// What the codec said.
+        reason: String,
+    },
+    /// A value could not be encoded.
+    #[error("state store {store}: a value can't be encoded ({reason})")]
+    Encode {
+        /// The store.
+        store: String,
+        /// What the codec said.
+        reason: String,
+    },
+    /// The call does not fit the store's state: a bug in the caller.
+    #[error("state store {store}: {reason}")]
+    Misuse {
+        /// The store.
+        store: String,
+        /// The rule that was broken.
+        reason: String,
+    },
+}
