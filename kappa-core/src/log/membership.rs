@@ -132,4 +132,12 @@ pub trait GroupOffsets: Send + fmt::Debug {
         partitions: &[TopicPartition],
         deadline: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, LogError>;
+
+    /// What is committed as far as it is decided, not waiting for open transactions. Never to be read from:
+    /// the metadata tells who the last owner was (**G4**).
+    fn peek(
+        &mut self,
+        partitions: &[TopicPartition],
+        deadline: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, LogError>;
 }

@@ -59,7 +59,7 @@ pub enum ProcessError {
 ///
 /// The driver's order within one transaction: `process` any number of times, then `flush`; then the
 /// transaction is committed or aborted at the log, and every store is told.
-pub trait TaskProcessor {
+pub trait TaskProcessor: Send {
     /// Runs one record of source `source` (an index into the plan's sources) to the end of every chain.
     /// Writes go to `out` and to the buffers of the stores.
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError>;
