@@ -29,11 +29,14 @@ pub struct Mark {
     pub operator_time: Vec<u8>,
 }
 
+/// A key and its new value; `None` deletes.
+pub type Entry = (Box<[u8]>, Option<Box<[u8]>>);
+
 /// Sorted entries to write in one step: keys strictly ascending; `None` deletes.
 #[derive(Debug, Default)]
 pub struct Layer {
     /// The entries.
-    pub entries: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+    pub entries: Vec<Entry>,
 }
 
 /// Which way a scan goes.
@@ -43,6 +46,15 @@ pub enum Direction {
     Forward,
     /// Descending by key bytes.
     Backward,
+}
+
+/// Whether no key can lie between the bounds (also where they are the wrong way round).
+pub(crate) fn is_empty_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+    }
 }
 
 /// A position in a scan. Borrows its store, so it can't outlive it, and the store can't be written

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{CodecError, ManagedStore, MemoryBackend, StateBackend, StoreId};
+
+#[derive(Debug)]
+struct Number;
+
+impl Codec<u64> for Number {
+    fn encode(&self, value: &u64, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        out.extend_from_slice(&value.to_be_bytes());
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<u64, CodecError> {
+        bytes.try_into().map(u64::from_be_bytes).map_err(CodecError::new)
+    }
+}
+
+fn store_in(backend: &MemoryBackend, options: BufferOptions) -> BufferedStore<u64> {
+    let id = StoreId { task: "t-0".into(), store: "s".into() };
+    let behind = backend.open(&id).unwrap();
+    BufferedStore::open(id, behind, Arc::new(Number), options).unwrap()
+}
+
+type Staged = (Vec<u8>, Option<u64>, Option<u64>, i64);
+
+fn stage(store: &mut BufferedStore<u64>) -> Vec<Staged> {
+    let mut out = Vec::new();
+    let visit = |change: crate::Change<'_, u64>| {
+        let bytes = change.value_bytes.map(|bytes| Number.decode(bytes).unwrap());
+        assert_eq!(bytes, change.value.copied());
+        out.push((change.key.to_vec(), bytes, change.old.copied(), change.timestamp_ms));
+        Ok::<_, StateError>(())
+    };
+    store.stage(visit).unwrap();
+    out
+}
+
+#[test]
+fn stages_in_the_order_of_the_last_write_and_elides_what_never_was() {
+    let mut store = store_in(&MemoryBackend::new(), BufferOptions { keep_old: true, ..Default::default() });
+    store.put(b"a", Some(1), 10).unwrap();
+    store.put(b"b", Some(2), 11).unwrap();
+    store.put(b"never", None, 12).unwrap();
+    store.update(b"a", |row| row.map(|(value, ts)| (value + 4, ts + 5))).unwrap();
+    assert_eq!(stage(&mut store), [(b"b".to_vec(), Some(2), None, 11), (b"a".to_vec(), Some(5), None, 15)]);
+    assert!(!store.is_dirty());
+    store.put(b"a", None, 20).unwrap();
+    assert_eq!(stage(&mut store), [(b"a".to_vec(), None, Some(5), 20)]);
+    store.put(b"a", None, 21).unwrap();
+    assert_eq!(stage(&mut store), []);
+}
+
+#[test]
+fn an_abort_goes_back_to_the_last_commit() {
+    let backend = MemoryBackend::new();
+    let mut store = store_in(&backend, BufferOptions::default());
+    store.put(b"a", Some(1), 10).unwrap();
+    stage(&mut store);
+    store.committed(Some(1), b"T", 0).unwrap();
+    store.put(b"a", Some(2), 11).unwrap();
+    stage(&mut store);
+    store.put(b"a", Some(3), 12).unwrap();
+    store.put(b"b", Some(3), 12).unwrap();
+    store.flush(0, true).unwrap();
+    store.aborted();
+    assert_eq!(store.get(b"a").unwrap(), Some((&1, 10)));
+    assert_eq!(store.get(b"b").unwrap(), None);
+    assert_eq!(store.dirty_bytes(), 0);
+    drop(store);
+    let mut store = store_in(&backend, BufferOptions::default());
+    assert_eq!(store.get(b"a").unwrap(), Some((&1, 10)));
+    assert_eq!(store.mark(), Some(Mark { changelog_offset: 1, operator_time: b"T".to_vec() }));
+}
+
+#[test]
+fn an_absent_key_takes_no_memory_and_the_cache_keeps_its_bound() {
+    let backend = MemoryBackend::new();
+    let cache_bytes = 10_000;
+    let mut store = store_in(&backend, BufferOptions { cache_bytes, ..Default::default() });
+    for key in 0..10_000_u32 {
+        assert_eq!(store.get(&key.to_be_bytes()).unwrap(), None);
+        store.put(&key.to_be_bytes(), Some(key.into()), 0).unwrap();
+        if store.over_cache() {
+            stage(&mut store);
+        }
+    }
+    stage(&mut store);
+    store.committed(Some(10_000), b"", 0).unwrap();
+    assert_eq!(store.tail_records(), 10_000);
+    assert!(store.cells.clean_bytes <= cache_bytes);
+    for key in 0..10_000_u32 {
+        assert_eq!(store.get(&key.to_be_bytes()).unwrap(), Some((&key.into(), 0)));
+    }
+    store.flush(0, true).unwrap();
+    assert!(store.cells.clean_bytes <= cache_bytes, "{}", store.cells.clean_bytes);
+    for key in 0..10_000_u32 {
+        assert_eq!(store.get(&key.to_be_bytes()).unwrap(), Some((&key.into(), 0)));
+        assert!(store.cells.clean_bytes <= 2 * cache_bytes, "{}", store.cells.clean_bytes);
+    }
+}
