@@ -15,6 +15,7 @@
 //!   group or the transaction to its time-out, as a crash would.
 
 mod append;
+pub mod embedded;
 mod error;
 mod fetch;
 mod membership;
