@@ -50,4 +50,12 @@ impl GroupOffsets for EmbeddedOffsets {
             }
         }
     }
+
+    fn peek(&mut self, partitions: &[TopicPartition], _: Duration) -> Result<Vec<Option<CommittedOffset>>, LogError> {
+        self.caller.call(Operation::Peek, |state| {
+            let group = state.groups.get(&self.group);
+            let decided = |partition| group.and_then(|group| group.offsets.get(partition).cloned());
+            Ok(partitions.iter().map(decided).collect())
+        })
+    }
 }

@@ -46,6 +46,7 @@ operations! {
     Leave "leave group",
     CommitOffsets "commit offsets",
     Committed "committed offsets",
+    Peek "last decided offsets",
 }
 
 impl Operation {
