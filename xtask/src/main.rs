@@ -1,2 +1,67 @@
-//! Tasks of the repository.
-fn main() {}
+//! All set-up of the repository in plain Rust: `cargo xtask` prints what there is.
+
+mod arguments;
+mod bench;
+mod check;
+mod cluster;
+mod demo;
+mod deny;
+mod kafka;
+mod report;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use arguments::Arguments;
+use std::process::ExitCode;
+
+/// What ends a command early: a text for the user that says the next step.
+type Failure = Box<dyn std::error::Error>;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  demo [--kafka | --brokers HOST:PORT]   the flights example: v1, its replay as v2, the switch and the way back;
+                                         on an in-process log, or on a real Kafka with separate processes
+  test [FILTER...]                       all tests, those against a real Kafka included
+  check                                  formatting, lints, documentation, licences and advisories, tidiness
+  soak [FILTER...]                       the long tests (named soak_*) against a real Kafka
+  bench [ARGUMENTS...]                   the benchmarks, ours and the JVM peer, on one broker
+  setup                                  checks for what a full build needs and installs it, or says the command
+  kafka up [--nodes 1|3] [--version V] [--port N] [--sasl]
+  kafka down | status                    a Kafka that stays up, without Docker
+
+Environment:
+  KAPPA_TEST_BROKERS=HOST:PORT    tests use this cluster instead of starting one
+  KAPPA_TEST_KAFKA_VERSION=3.9.1  the Kafka version that is started (4.3.0)
+  KAPPA_TEST_CONTAINER=redpanda   tests run on a container: kafka or redpanda
+  CARGO_TARGET_DIR                where everything is built
+";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let arguments = Arguments::new(words.collect());
+    let result = match command.as_str() {
+        "bench" => bench::bench(arguments),
+        "check" => check::check(arguments),
+        "demo" => demo::demo(arguments),
+        "kafka" => kafka::kafka(arguments),
+        "setup" => setup::setup(arguments),
+        "soak" => bench::soak(arguments),
+        "test" => test::test(arguments),
+        "" | "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!("there is no command `{other}`\n\n{USAGE}").into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nerror: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
