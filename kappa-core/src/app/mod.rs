@@ -1,0 +1,5 @@
+//! Applications: a name, a version and a topology.
+
+mod name;
+
+pub use name::{APP_NAME_LENGTH_MAX, AppName, ApplicationId, NameError, TOPIC_NAME_LENGTH_MAX, Version, check_name};
