@@ -2,10 +2,14 @@
 
 pub mod app;
 pub mod deploy;
+mod error;
 pub mod log;
 pub mod partitioner;
 pub mod registry;
+pub mod runtime;
 mod tail;
 pub mod task;
 pub mod topology;
 pub mod view;
+
+pub use error::Error;

@@ -4,4 +4,4 @@ mod output;
 mod processor;
 
 pub use output::{Output, OutputTopic};
-pub use processor::{ProcessError, SourceRecord, TaskProcessor, TaskScope};
+pub use processor::{ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};

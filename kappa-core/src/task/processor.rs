@@ -3,7 +3,18 @@
 
 use super::Output;
 use crate::log::{Headers, RecordView};
+use crate::topology::TopologyPlan;
 use kappa_state::{ManagedStore, StateBackend, StateError};
+use std::fmt;
+
+/// A topology as the runtime sees it, without its types.
+pub trait Program: Send + Sync + fmt::Debug {
+    /// Its names.
+    fn plan(&self) -> &TopologyPlan;
+
+    /// Makes one task of a sub-topology (an index into the plan), opening its stores.
+    fn instantiate(&self, sub_topology: usize, scope: &TaskScope<'_>) -> Result<Box<dyn TaskProcessor>, StateError>;
+}
 
 /// What a task is told when it is made.
 #[derive(Debug)]

@@ -1,0 +1,152 @@
+//! The commit of one worker's tasks.
+//!
+//! The order, and why:
+//! 1. The tasks' buffers have been flushed and everything is appended (the caller's work).
+//! 2. The member's stamp is captured; without one nothing may be committed.
+//! 3. *Then* the tasks' epochs are checked. A process that was stopped, lost its tasks and rejoined could get a stamp the
+//!    broker accepts; its epochs have moved by then, since they move before it acknowledges the loss. Checking in the other
+//!    order would leave a gap between the two.
+//! 4. Offsets go into the transaction, fenced by the stamp; the transaction commits.
+//! 5. Only now do queues and stores take the new positions.
+
+use super::metadata::OffsetMetadata;
+use super::shared::Shared;
+use super::task::Task;
+use crate::log::{Append, LogError, OffsetCommit, Position};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const PLAIN_COMMIT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a commit needs to know.
+pub(crate) struct CommitContext<'w> {
+    pub(crate) shared: &'w Shared,
+    /// `None`: at-least-once.
+    pub(crate) transactional_id: Option<&'w str>,
+    pub(crate) refresh_ms: i64,
+    pub(crate) now_ms: i64,
+}
+
+/// One commit.
+pub(crate) struct Commit<'w> {
+    pub(crate) context: CommitContext<'w>,
+    pub(crate) tasks: &'w mut BTreeMap<usize, Task>,
+}
+
+impl Commit<'_> {
+    /// Begins a transaction unless one is open (or there are none).
+    pub(crate) fn begin(
+        client: &mut dyn Append,
+        in_transaction: &mut bool,
+        transactional: bool,
+    ) -> Result<(), LogError> {
+        if transactional && !*in_transaction {
+            client.begin()?;
+            *in_transaction = true;
+        }
+        Ok(())
+    }
+
+    /// Commits everything appended so far, with the tasks' offsets.
+    pub(crate) fn run(self, client: &mut dyn Append, in_transaction: &mut bool) -> Result<(), LogError> {
+        let offsets = self.offsets();
+        let positions = match self.context.transactional_id {
+            Some(_) => self.transactional(client, in_transaction, &offsets)?,
+            None => self.plain(client, &offsets)?,
+        };
+        self.settle(positions).map_err(|error| LogError::Fatal { operation: "commit", reason: error.to_string() })
+    }
+
+    fn transactional(
+        &self,
+        client: &mut dyn Append,
+        in_transaction: &mut bool,
+        offsets: &[OffsetCommit],
+    ) -> Result<Vec<Position>, LogError> {
+        Self::begin(client, in_transaction, true)?;
+        if !offsets.is_empty() {
+            let stamp = self.stamp()?;
+            client.send_offsets(offsets, &stamp)?;
+        } else {
+            self.check_epochs()?;
+        }
+        let positions = client.commit()?;
+        *in_transaction = false;
+        Ok(positions)
+    }
+
+    fn plain(&self, client: &mut dyn Append, offsets: &[OffsetCommit]) -> Result<Vec<Position>, LogError> {
+        let positions = client.flush(PLAIN_COMMIT_DEADLINE)?;
+        if !offsets.is_empty() {
+            let stamp = self.stamp()?;
+            match self.context.shared.member() {
+                Some(member) => member.commit_offsets(offsets, &stamp, PLAIN_COMMIT_DEADLINE)?,
+                None => return Err(not_a_member()),
+            }
+        }
+        Ok(positions)
+    }
+
+    /// The stamp first, the epochs after it: see the module's head.
+    fn stamp(&self) -> Result<crate::log::MemberStamp, LogError> {
+        let stamp = self.context.shared.member().and_then(|member| member.stamp()).ok_or_else(not_a_member)?;
+        self.check_epochs()?;
+        Ok(stamp)
+    }
+
+    fn check_epochs(&self) -> Result<(), LogError> {
+        let epochs = &self.context.shared.epochs;
+        match self.tasks.values().find(|task| !epochs.is_current(task.incarnation)) {
+            None => Ok(()),
+            Some(task) => Err(LogError::StaleMember {
+                operation: "commit",
+                reason: format!("task {} was taken away since the transaction began", task.name),
+            }),
+        }
+    }
+
+    fn offsets(&self) -> Vec<OffsetCommit> {
+        let context = &self.context;
+        let transactional_id = context.transactional_id.unwrap_or_default();
+        let queues = self.tasks.values().flat_map(|task| &task.sources);
+        queues
+            .filter_map(|(_, queue)| {
+                let offset = queue.to_commit(context.now_ms, context.refresh_ms)?;
+                let metadata =
+                    OffsetMetadata { transactional_id: transactional_id.to_owned(), partition_time_ms: queue.time_ms };
+                Some(OffsetCommit { partition: queue.partition.clone(), offset, metadata: metadata.encode() })
+            })
+            .collect()
+    }
+
+    /// Tells queues and stores that it is done.
+    fn settle(self, mut positions: Vec<Position>) -> Result<(), kappa_state::StateError> {
+        positions.sort_by_key(|position| (position.topic, position.partition));
+        let now_ms = self.context.now_ms;
+        for task in self.tasks.values_mut() {
+            if task.touched {
+                let operator_time = task.operator_time();
+                for index in 0..task.processor.store_count() {
+                    let changelog = task.changelogs[index].map(|output| task.outputs[output].handle);
+                    let next_offset = changelog.and_then(|topic| {
+                        let key = (topic, task.id.partition);
+                        let found = positions.binary_search_by_key(&key, |at| (at.topic, at.partition)).ok()?;
+                        Some(positions[found].next_offset)
+                    });
+                    task.processor.store(index).committed(next_offset, &operator_time, now_ms)?;
+                }
+                task.touched = false;
+            }
+            for (_, queue) in &mut task.sources {
+                if let Some(offset) = queue.to_commit(now_ms, self.context.refresh_ms) {
+                    queue.set_committed(offset, now_ms);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_a_member() -> LogError {
+    LogError::StaleMember { operation: "commit", reason: "this process is between two generations of its group".into() }
+}

@@ -1,0 +1,34 @@
+//! Running an application: threads, group, transactions, restore.
+//!
+//! Three state machines, each driven by calls of `turn` with the time as an argument, do all the work:
+//! [`Coordinator`] (which tasks are this process's), [`Worker`] (a stream thread) and [`Restorer`]. Production threads loop
+//! over them; the simulator calls them one at a time over an embedded log. What they share is [`Shared`].
+
+mod clock;
+mod commit;
+mod coordinator;
+mod epochs;
+mod http;
+mod layout;
+mod metadata;
+mod metrics;
+mod prepare;
+mod queue;
+mod restore;
+mod settings;
+mod shared;
+mod task;
+mod threads;
+mod worker;
+
+pub use clock::Clock;
+pub use coordinator::Coordinator;
+pub use epochs::{Epochs, TaskEpoch};
+pub use layout::{AppLayout, SubTopologyLayout, TaskId, TopicLayout};
+pub use metadata::OffsetMetadata;
+pub use metrics::RuntimeMetrics;
+pub use prepare::{ensure, prepare};
+pub use restore::Restorer;
+pub use settings::{BadRecords, Guarantee, Settings};
+pub use shared::{Holder, Shared};
+pub use worker::{Turn, Worker};

@@ -1,0 +1,288 @@
+//! A stream thread as a state machine: poll a batch, process, commit. One `turn` does each at most once.
+//!
+//! Invariants:
+//! - Nothing is appended outside a transaction (exactly-once), and a transaction holds the work of this worker's tasks alone.
+//! - Outputs, changelog records and offsets of a task are in the same transaction; its stores learn of the commit only after
+//!   the log has confirmed it.
+//! - A task whose epoch has moved is closed before anything else is done, and takes nothing uncommitted with it.
+//! - While there is no appender (it was fenced, or a commit's outcome is unknown) there are no tasks: they come back
+//!   through the restorer, from what is committed.
+
+mod appender;
+mod settle;
+mod tasks;
+
+use self::appender::Appender;
+use super::commit::Commit;
+use super::layout::AppLayout;
+use super::queue::SourceQueue;
+use super::settings::{Guarantee, Settings};
+use super::shared::Shared;
+use super::task::Task;
+use crate::Error;
+use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start};
+use crate::task::Output;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Output bytes that go to the appender in one call.
+const SEND_BYTES: usize = 1024 * 1024;
+/// Records one task processes before the next one gets its turn.
+const SLICE_RECORDS: usize = 2_000;
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a turn did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Records processed.
+    pub records: u64,
+    /// A commit (or abort) was made.
+    pub settled: bool,
+    /// The worker has stopped.
+    pub stopped: bool,
+}
+
+/// One stream thread.
+#[derive(Debug)]
+pub struct Worker {
+    index: usize,
+    log: SharedLog,
+    layout: Arc<AppLayout>,
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+    transactional_id: Option<String>,
+    fetch: Box<dyn Fetch>,
+    appender: Option<Appender>,
+    appender_retry_at_ms: i64,
+    tasks: BTreeMap<usize, Task>,
+    /// For each token, the task and the index of its queue.
+    tokens: Vec<Option<(usize, usize)>>,
+    in_transaction: bool,
+    output: Output,
+    last_commit_ms: i64,
+}
+
+/// How far the worker's own handling of an error has come.
+enum Setback {
+    /// Rolled back to what is committed; the next turn goes on.
+    Rolled,
+    /// The application must stop.
+    Fatal(Error),
+}
+
+impl Worker {
+    /// Makes the worker; its clients are made now, nothing is sent.
+    pub fn new(
+        index: usize,
+        identity: &str,
+        log: SharedLog,
+        layout: Arc<AppLayout>,
+        settings: Arc<Settings>,
+        shared: Arc<Shared>,
+        now_ms: i64,
+    ) -> Result<Self, Error> {
+        let client_id = format!("{}-{identity}-{index}", layout.application_id);
+        let exactly_once = settings.guarantee == Guarantee::ExactlyOnce;
+        let fetch = log.fetch(FetchOptions {
+            client_id: client_id.clone(),
+            isolation: Isolation::ReadCommitted,
+            buffer_bytes: settings.fetch_bytes,
+        })?;
+        Ok(Self {
+            index,
+            log,
+            layout,
+            settings,
+            shared,
+            transactional_id: exactly_once.then_some(client_id),
+            fetch,
+            appender: None,
+            appender_retry_at_ms: now_ms,
+            tasks: BTreeMap::new(),
+            tokens: Vec::new(),
+            in_transaction: false,
+            output: Output::default(),
+            last_commit_ms: now_ms,
+        })
+    }
+
+    /// One round: take messages, poll, process, commit when due. Waits at most `max_wait` for records.
+    pub fn turn(&mut self, now_ms: i64, max_wait: Duration) -> Result<Turn, Error> {
+        let mut turn = Turn::default();
+        self.close_stale()?;
+        self.take_commands(now_ms)?;
+        if self.shared.is_stopping() {
+            turn.settled = self.commit(now_ms)?;
+            self.close_all(true)?;
+            turn.stopped = true;
+            return Ok(turn);
+        }
+        self.ensure_appender(now_ms)?;
+        self.poll(now_ms, max_wait)?;
+        match self.process() {
+            Ok(records) => turn.records = records,
+            Err(Setback::Rolled) => return Ok(turn),
+            Err(Setback::Fatal(error)) => return Err(self.give_up(error)),
+        }
+        if now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
+            turn.settled = self.commit(now_ms)?;
+        }
+        Ok(turn)
+    }
+
+    /// Closes the clients. Tasks must have been closed.
+    pub fn close(self) {
+        if let Some(appender) = self.appender
+            && let Err(error) = appender.client.close(CLOSE_DEADLINE)
+        {
+            tracing::warn!(%error, "appender not closed in time");
+        }
+        if let Err(error) = self.fetch.close(CLOSE_DEADLINE) {
+            tracing::warn!(%error, "fetcher not closed in time");
+        }
+    }
+
+    /// The tasks this worker runs.
+    pub fn tasks(&self) -> Vec<usize> {
+        self.tasks.keys().copied().collect()
+    }
+
+    fn buffers_full(&self) -> bool {
+        let dirty: usize = self.tasks.values().map(|task| task.processor.dirty_bytes()).sum();
+        dirty > self.settings.cache_bytes.max(SEND_BYTES) * 2
+    }
+
+    fn poll(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
+        let ready = self.tasks.values().any(|task| task.next_source().is_some());
+        let wait = if ready { Duration::ZERO } else { self.idle_wait(now_ms, max_wait) };
+        self.apply_back_pressure()?;
+        let polled = match self.fetch.poll(self.settings.poll_records, wait) {
+            Ok(polled) => polled,
+            Err(error) if error.recovery() == Recovery::Retry => {
+                tracing::warn!(%error, "reading paused");
+                self.shared.metrics.error(error.kind());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(batch) = polled.batch {
+            let batch: Rc<dyn crate::log::FetchedBatch> = Rc::from(batch);
+            for run in batch.runs() {
+                if let Some(queue) = queue_of(&mut self.tasks, &self.tokens, run.token) {
+                    queue.push(&batch, *run);
+                }
+            }
+        }
+        for end in polled.ends {
+            if let Some(queue) = queue_of(&mut self.tasks, &self.tokens, end.token) {
+                queue.reached_end(end.offset);
+            }
+        }
+        match polled.failures.into_iter().next() {
+            Some(failure) => Err(failure.error.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn idle_wait(&self, now_ms: i64, max_wait: Duration) -> Duration {
+        if !self.tasks.values().any(|task| task.touched) {
+            return max_wait;
+        }
+        let due = self.last_commit_ms + self.settings.commit_interval_ms - now_ms;
+        max_wait.min(Duration::from_millis(due.max(0) as u64))
+    }
+
+    /// Stops delivery of partitions that have enough waiting, and resumes those that have room again.
+    fn apply_back_pressure(&mut self) -> Result<(), Error> {
+        let limit = self.settings.buffered_records;
+        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        for (_, queue) in self.tasks.values_mut().flat_map(|task| &mut task.sources) {
+            if !queue.paused && queue.len() >= limit {
+                queue.paused = true;
+                pause.push(queue.token);
+            } else if queue.paused && queue.len() <= limit / 2 {
+                queue.paused = false;
+                resume.push(queue.token);
+            }
+        }
+        if !pause.is_empty() {
+            self.fetch.pause(&pause)?;
+        }
+        if !resume.is_empty() {
+            self.fetch.resume(&resume)?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self) -> Result<u64, Setback> {
+        let Some(dead_letters) = self.appender.as_ref().map(|appender| appender.dead_letters) else { return Ok(0) };
+        let mut total = 0;
+        let numbers: Vec<usize> = self.tasks.keys().copied().collect();
+        loop {
+            let mut round = 0;
+            for number in &numbers {
+                let Some(task) = self.tasks.get_mut(number) else { continue };
+                if task.next_source().is_none() {
+                    continue;
+                }
+                self.output.retarget(&task.outputs, task.id.partition);
+                let done = task
+                    .process(SLICE_RECORDS, &mut self.output, &self.settings.bad_records, dead_letters)
+                    .map_err(Setback::Fatal)?;
+                for (reason, count) in task.processor.take_dropped() {
+                    self.shared.metrics.skip(reason, count);
+                }
+                self.shared.metrics.records.inc_by(done.records);
+                self.shared.metrics.bytes.inc_by(done.bytes);
+                if done.skipped > 0 {
+                    self.shared.metrics.skip("bad_record", done.skipped);
+                }
+                round += done.records;
+                if self.output.batch.bytes.len() >= SEND_BYTES {
+                    self.send_output()?;
+                }
+            }
+            total += round;
+            if round == 0 || total >= self.settings.poll_records as u64 {
+                break;
+            }
+        }
+        self.send_output()?;
+        Ok(total)
+    }
+
+    /// Appends what the tasks have written, beginning a transaction where none is open.
+    fn send_output(&mut self) -> Result<(), Setback> {
+        if self.output.batch.is_empty() {
+            return Ok(());
+        }
+        let sent = match &mut self.appender {
+            Some(appender) => {
+                Commit::begin(&mut *appender.client, &mut self.in_transaction, self.transactional_id.is_some())
+                    .and_then(|()| appender.client.append(&self.output.batch))
+            }
+            None => return Err(Setback::Rolled),
+        };
+        self.shared.metrics.records_out.inc_by(self.output.batch.entries.len() as u64);
+        self.output.batch.clear();
+        sent.map_err(|error| match self.recover(error) {
+            Ok(()) => Setback::Rolled,
+            Err(error) => Setback::Fatal(error),
+        })
+    }
+}
+
+fn start(committed: Option<i64>) -> Start {
+    committed.map_or(Start::Earliest, Start::Offset)
+}
+
+fn queue_of<'t>(
+    tasks: &'t mut BTreeMap<usize, Task>,
+    tokens: &[Option<(usize, usize)>],
+    token: u32,
+) -> Option<&'t mut SourceQueue> {
+    let (task, at) = (*tokens.get(token as usize)?)?;
+    tasks.get_mut(&task).map(|task| &mut task.sources[at].1)
+}

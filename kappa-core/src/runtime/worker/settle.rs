@@ -1,0 +1,169 @@
+//! Settling: commit, abort, and what an error of the log asks for.
+
+use super::{SEND_BYTES, Setback, Worker, start};
+use crate::Error;
+use crate::log::{Assignment, LogError, Recovery};
+use crate::runtime::commit::{Commit, CommitContext};
+use crate::runtime::epochs::TaskEpoch;
+use std::time::Duration;
+
+impl Worker {
+    /// Commits the work of all tasks; true when there was anything to settle.
+    pub(super) fn commit(&mut self, now_ms: i64) -> Result<bool, Error> {
+        self.last_commit_ms = now_ms;
+        let refresh_ms = self.settings.offset_refresh_ms;
+        if !self.tasks.values().any(|task| task.has_progress(now_ms, refresh_ms)) {
+            return Ok(false);
+        }
+        if let Err(setback) = self.flush_tasks() {
+            return match setback {
+                Setback::Rolled => Ok(true),
+                Setback::Fatal(error) => Err(self.give_up(error)),
+            };
+        }
+        let Some(appender) = &mut self.appender else { return Ok(false) };
+        let context = CommitContext {
+            shared: &self.shared,
+            transactional_id: self.transactional_id.as_deref(),
+            refresh_ms,
+            now_ms,
+        };
+        let timer = self.shared.metrics.commit_seconds.start_timer();
+        let committed = Commit { context, tasks: &mut self.tasks }.run(&mut *appender.client, &mut self.in_transaction);
+        match committed {
+            Ok(()) => {
+                timer.observe_duration();
+                self.shared.metrics.commits.inc();
+                self.flush_stores(now_ms)?;
+                Ok(true)
+            }
+            Err(error) => {
+                timer.stop_and_discard();
+                self.recover(error)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Passes on what the stores' buffers hold back.
+    pub(super) fn flush_tasks(&mut self) -> Result<(), Setback> {
+        let numbers: Vec<usize> = self.tasks.keys().copied().collect();
+        for number in numbers {
+            let Some(task) = self.tasks.get_mut(&number) else { continue };
+            if !task.touched {
+                continue;
+            }
+            self.output.retarget(&task.outputs, task.id.partition);
+            if let Err(error) = task.processor.flush(&mut self.output) {
+                let error = match error {
+                    crate::task::ProcessError::State(error) => error.into(),
+                    other => Error::Operator {
+                        topic: task.name.clone(),
+                        partition: task.id.partition,
+                        offset: -1,
+                        operator: "commit".into(),
+                        reason: other.to_string(),
+                    },
+                };
+                return Err(Setback::Fatal(error));
+            }
+            if self.output.batch.bytes.len() >= SEND_BYTES {
+                self.send_output()?;
+            }
+        }
+        self.send_output()
+    }
+
+    /// Lets stores write what is committed, where their bounds say so.
+    pub(super) fn flush_stores(&mut self, now_ms: i64) -> Result<(), Error> {
+        let mut tail = 0;
+        for task in self.tasks.values_mut() {
+            for index in 0..task.processor.store_count() {
+                let store = task.processor.store(index);
+                store.flush(now_ms, false)?;
+                tail += store.tail_records();
+            }
+        }
+        self.shared.metrics.tail_records.set(tail as i64);
+        Ok(())
+    }
+
+    /// Does what an error of the log asks for.
+    pub(super) fn recover(&mut self, error: LogError) -> Result<(), Error> {
+        self.shared.metrics.error(error.kind());
+        match error.recovery() {
+            Recovery::AbortTransaction | Recovery::Retry => {
+                tracing::info!(%error, "transaction aborted, going on from what is committed");
+                self.roll_back(error.kind())
+            }
+            Recovery::ReplaceClient => {
+                tracing::warn!(%error, "appender replaced, tasks are brought to what is committed");
+                self.replace_appender(error.kind())
+            }
+            Recovery::Rejoin | Recovery::Fatal | Recovery::Configuration => Err(self.give_up(error.into())),
+        }
+    }
+
+    /// Aborts the transaction and takes every task back to its last commit.
+    pub(super) fn roll_back(&mut self, reason: &str) -> Result<(), Error> {
+        self.output.batch.clear();
+        self.shared.metrics.abort(reason);
+        if self.in_transaction {
+            self.in_transaction = false;
+            if let Some(appender) = &mut self.appender
+                && let Err(error) = appender.client.abort()
+            {
+                tracing::warn!(%error, "abort failed, appender replaced");
+                return self.replace_appender(error.kind());
+            }
+        }
+        let mut assignments = Vec::new();
+        for task in self.tasks.values_mut().filter(|task| task.touched) {
+            task.abort();
+            for (_, queue) in &task.sources {
+                let partition = queue.partition.clone();
+                assignments.push(Assignment { partition, start: start(queue.committed), token: queue.token });
+            }
+        }
+        let tokens: Vec<u32> = assignments.iter().map(|assignment| assignment.token).collect();
+        self.fetch.unassign(&tokens)?;
+        self.fetch.assign(&assignments)?;
+        Ok(())
+    }
+
+    /// Drops the appender, whose transaction may or may not be committed, and gives all tasks back to the restorer, which
+    /// brings them to what turns out to be committed once the new appender has settled it.
+    pub(super) fn replace_appender(&mut self, reason: &str) -> Result<(), Error> {
+        self.output.batch.clear();
+        self.in_transaction = false;
+        self.shared.metrics.abort(reason);
+        if let Some(appender) = self.appender.take()
+            && let Err(error) = appender.client.close(Duration::ZERO)
+        {
+            tracing::debug!(%error, "old appender left to itself");
+        }
+        self.appender_retry_at_ms = i64::MIN;
+        let tasks: Vec<TaskEpoch> = self.tasks.values().map(|task| task.incarnation).collect();
+        for incarnation in tasks {
+            self.close_task(incarnation.task, true)?;
+            self.reopen(incarnation);
+        }
+        Ok(())
+    }
+
+    /// The application is about to stop with this error: leave nothing half done.
+    pub(crate) fn give_up(&mut self, error: Error) -> Error {
+        self.output.batch.clear();
+        if self.in_transaction
+            && let Some(appender) = &mut self.appender
+            && let Err(error) = appender.client.abort()
+        {
+            tracing::warn!(%error, "the open transaction is left to its time-out");
+        }
+        self.in_transaction = false;
+        if let Err(error) = self.close_all(true) {
+            tracing::warn!(%error, "tasks not closed cleanly; the changelogs have everything");
+        }
+        error
+    }
+}
