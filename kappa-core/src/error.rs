@@ -13,6 +13,12 @@ pub enum Error {
     /// Local state failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The registry refused, or can't be reached.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::RegistryError),
+    /// A name can't be used.
+    #[error(transparent)]
+    Name(#[from] crate::app::NameError),
     /// A record could not be decoded, or carries no valid timestamp, and the policy is to fail.
     #[error(
         "topic {topic} partition {partition} offset {offset}: {reason}; mend the codec, or set KAPPA_BAD_RECORDS=skip \
@@ -101,6 +107,8 @@ impl Error {
         match self {
             Self::Log(error) => error.kind(),
             Self::State(_) => "state",
+            Self::Registry(_) => "registry",
+            Self::Name(_) => "name",
             Self::BadRecord { .. } => "bad_record",
             Self::Operator { .. } => "operator",
             Self::Topics { .. } => "topics",

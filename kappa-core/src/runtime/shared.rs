@@ -186,4 +186,13 @@ impl Shared {
     pub fn failure(&self) -> Option<Arc<Error>> {
         lock(&self.failure).clone()
     }
+
+    /// The same, for the last to ask.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        let failure = lock(&self.failure).take()?;
+        Some(
+            Arc::try_unwrap(failure)
+                .unwrap_or_else(|shared| Error::System { operation: "running", reason: shared.to_string() }),
+        )
+    }
 }
