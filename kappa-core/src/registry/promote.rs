@@ -88,33 +88,35 @@ impl Registry {
     /// Waits [`promote_wait`](super::RegistrySettings::promote_wait) for it to catch up with what is in its inputs
     /// now, and refuses with [`RegistryError::Behind`] if it does not.
     pub fn promote(&mut self, app: &AppName, version: Version, now_ms: i64) -> Result<Promotion, RegistryError> {
-        let id = ApplicationId::new(app.clone(), version);
         let seen = self.snapshot()?;
+        self.promote_from(&seen, app, version, now_ms)
+    }
+
+    /// Promotes on the strength of what was seen earlier: refused with [`RegistryError::Lost`] when what is live
+    /// in the app has changed since.
+    pub fn promote_from(
+        &mut self,
+        seen: &Snapshot,
+        app: &AppName,
+        version: Version,
+        now_ms: i64,
+    ) -> Result<Promotion, RegistryError> {
+        let id = ApplicationId::new(app.clone(), version);
         let manifest = &seen.running(&id)?.manifest;
-        if seen.live(app) == Some(version) {
-            return Ok(promotion(&seen, &id, None, false));
+        let before = seen.live(app);
+        if before == Some(version) {
+            return Ok(promotion(seen, &id, None, false));
         }
         let mut question = CatchUp::new(&self.log, manifest)?;
         self.wait_for(&mut question)?;
-        self.promote_seen(&seen, &id, now_ms)
-    }
-
-    /// The write of a promotion that was decided on `seen`.
-    pub(super) fn promote_seen(
-        &mut self,
-        seen: &Snapshot,
-        id: &ApplicationId,
-        now_ms: i64,
-    ) -> Result<Promotion, RegistryError> {
-        let (app, by) = (id.app(), self.settings.writer.clone());
-        let before = seen.live(app);
+        let by = self.settings.writer.clone();
         let promotion = self.write(now_ms, |snapshot| {
-            if snapshot.live(app) == Some(id.version()) {
-                return Ok((Vec::new(), promotion(snapshot, id, before, snapshot.view_map.by == by)));
+            if snapshot.live(app) == Some(version) {
+                return Ok((Vec::new(), promotion(snapshot, &id, before, snapshot.view_map.by == by)));
             }
             unchanged_since(seen, snapshot, app)?;
-            snapshot.running(id)?;
-            promoted(snapshot, id, &by, now_ms)
+            snapshot.running(&id)?;
+            promoted(snapshot, &id, &by, now_ms)
         })?;
         tracing::info!(%id, revision = promotion.revision, "promoted");
         Ok(promotion)
