@@ -318,14 +318,14 @@ fn catching_up_goes_through_repartition_topics_in_order() {
 #[cfg(feature = "testing")]
 mod faults {
     use super::*;
-    use kappa_core::log::embedded::{EmbeddedLog, Fault, FaultPlan, Operation};
     use kappa_core::log::LogError;
+    use kappa_core::log::embedded::{EmbeddedLog, Fault, FaultPlan, Operation};
 
     const WRITER: &str = "kappa-registry-writer";
 
     fn faulty() -> (kappa_core::log::SharedLog, std::sync::Arc<FaultPlan>) {
         let (log, plan) = (EmbeddedLog::new(), FaultPlan::new());
-        log.inject(plan.clone());
+        log.set_faults(plan.clone());
         (log.shared(), plan)
     }
 
