@@ -1,0 +1,24 @@
+//! What the tests against real brokers share.
+//!
+//! - [`harness`]: the cluster a test runs on, names of its own, a loud word when there is no cluster.
+//! - [`wait`]: waiting on a condition with a deadline.
+//! - [`process`]: a program under test as a process of its own: killed, frozen, continued, its log kept.
+//! - [`random`]: seeded choices, the seed printed.
+//! - `containers`: brokers in containers (feature `containers`).
+//!
+//! A test begins like this:
+//! ```no_run
+//! use kappa_integration_tests::harness;
+//!
+//! # fn test() {
+//! let Some(brokers) = harness::brokers() else { return };
+//! let topic = harness::unique("orders");
+//! # }
+//! ```
+
+#[cfg(feature = "containers")]
+pub mod containers;
+pub mod process;
+pub mod random;
+
+pub use kappa_test_broker::{Broker, Options, SASL_PASSWORD, SASL_USER, harness, probe, wait};
