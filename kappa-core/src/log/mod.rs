@@ -15,6 +15,8 @@
 //!   group or the transaction to its time-out, as a crash would.
 
 mod append;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod embedded;
 mod error;
 mod fetch;
