@@ -1,14 +1,19 @@
 //! Stream processing on Kafka where a new version of an application is a replay of the log.
 
 pub mod app;
+pub mod codec;
 pub mod deploy;
+pub mod dsl;
 mod error;
 pub mod log;
 pub mod partitioner;
+pub mod processor;
+pub mod record;
 pub mod registry;
 pub mod runtime;
 mod tail;
 pub mod task;
+pub mod testing;
 pub mod topology;
 pub mod view;
 

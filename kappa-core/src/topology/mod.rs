@@ -1,5 +1,21 @@
 //! Topologies: what an application computes, as data and as something that can be run.
+//!
+//! A [`TopologyBuilder`] is told of streams and tables (see [`crate::dsl`]); [`TopologyBuilder::build`]
+//! checks the whole and cuts it into sub-topologies; [`Topology::instantiate`] makes the task of one
+//! partition, a chain of operators fused by type.
 
+mod assembly;
+mod builder;
+mod describe;
+mod error;
+mod fingerprint;
+mod graph;
 mod plan;
+mod planner;
 
+pub(crate) use assembly::{Assembly, Entry, erase};
+pub use builder::{Topology, TopologyBuilder};
+pub use error::TopologyError;
+pub(crate) use graph::{Erased, Kind, NodeId, SharedGraph, Store, StoreIndex};
 pub use plan::{ChangelogSource, SourcePlan, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan};
+pub(crate) use planner::display;

@@ -1,0 +1,33 @@
+//! The typed operators: streams, tables, and what can be done with them, one operator a file.
+//!
+//! The semantics are Kafka Streams', operator by operator. What is told to a handle is checked when the
+//! topology is built.
+
+mod aggregate;
+mod count;
+mod filter;
+mod flat_map;
+mod group;
+mod join;
+mod known;
+mod map;
+mod map_values;
+mod merge;
+mod peek;
+mod process;
+mod reduce;
+mod repartition;
+mod select_key;
+mod stream;
+mod table;
+mod to;
+
+pub use group::KGroupedStream;
+pub(crate) use known::Known;
+pub(crate) use process::processor_store;
+pub use repartition::Repartition;
+pub use stream::KStream;
+pub(crate) use stream::source;
+pub use table::KTable;
+pub(crate) use table::{store, table};
+pub(crate) use to::sink;

@@ -1,0 +1,121 @@
+//! The handle of a table, and the table of a topic.
+
+use super::KStream;
+use crate::codec::SharedCodec;
+use crate::processor::{Cx, Dropped, Materialized, Next, Receiver, Slot};
+use crate::record::Record;
+use crate::task::{ProcessError, TaskScope};
+use crate::topology::{NodeId, Store, StoreIndex};
+use kappa_state::{BufferOptions, BufferedStore, StateError, StoreId};
+use std::fmt;
+use std::sync::Arc;
+
+/// A table: the latest value of each key (Kafka Streams: `KTable`).
+///
+/// A handle, like [`KStream`]. Its changes are passed on when they are committed, each key's last one, or
+/// every one at once where the stores' cache is set to 0 bytes.
+#[must_use = "a table that nothing reads or writes is an error when the topology is built"]
+pub struct KTable<K, V> {
+    /// Its changes; a null value deletes.
+    pub(crate) stream: KStream<K, V>,
+    pub(crate) store: StoreIndex,
+    pub(crate) key: SharedCodec<K>,
+}
+
+impl<K: 'static, V: 'static> KTable<K, V> {
+    /// The table's changes as a stream of records; deletions are null values.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, testing::TestDriver, topology::Topology};
+    /// let mut app = Topology::builder();
+    /// app.stream("in", utf8(), utf8())
+    ///     .group_by_key()
+    ///     .count("counts")
+    ///     .to_stream()
+    ///     .filter(|_, count| *count > 1)
+    ///     .to("repeated");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// let input = driver.input("in", utf8(), utf8());
+    /// input.pipe("a", "x", 1)?;
+    /// input.pipe("a", "y", 2)?;
+    /// assert_eq!(driver.output("repeated", utf8(), i64_be()).read_all()?, [("a".into(), Some(2), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_stream(&self) -> KStream<K, V> {
+        self.stream.clone()
+    }
+}
+
+impl<K, V> Clone for KTable<K, V> {
+    fn clone(&self) -> Self {
+        Self { stream: self.stream.clone(), store: self.store, key: self.key.clone() }
+    }
+}
+
+impl<K, V> fmt::Debug for KTable<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KTable").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// A store for values of one type, that `owner` writes.
+pub(crate) fn store<V: Send + 'static>(
+    name: &str,
+    kind: &str,
+    owner: Option<NodeId>,
+    key: &'static str,
+    value: &SharedCodec<V>,
+) -> Store {
+    let shape = format!("{kind} {key} {}", value.name);
+    let codec = Arc::clone(&value.codec);
+    let open = move |scope: &TaskScope<'_>, id: StoreId| -> Result<Box<dyn Slot>, StateError> {
+        let options =
+            BufferOptions { tail_bound: scope.tail_bound, cache_bytes: scope.cache_bytes_per_store, keep_old: false };
+        let behind = scope.state.open(&id)?;
+        Ok(Box::new(BufferedStore::open(id, behind, Arc::clone(&codec), options)?))
+    };
+    Store { name: name.to_owned(), shape, owner, needed: true, open: Arc::new(open), flush: None }
+}
+
+/// The table of a topic, from its stream.
+pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: KStream<K, V>, name: &str) -> KTable<K, V> {
+    let (key, value) = (stream.need_key("table"), stream.need_value("table"));
+    let index = stream.graph.borrow().stores.len();
+    let (node_key, node_value) = (key.clone(), value.clone());
+    let node = stream.operator("table", move |assembly, node| TableSource {
+        key: node_key.clone(),
+        materialized: assembly.materialize(node, index, &node_key, &node_value),
+        name: assembly.name(node),
+        next: assembly.next_unless_stored(node, index),
+    });
+    // Kept only where something looks into it.
+    let store = Store { needed: false, ..store(name, "table", Some(node), key.name, &value) };
+    let mut graph = stream.graph.borrow_mut();
+    graph.add_store(store);
+    graph.nodes[node].stores.push(index);
+    drop(graph);
+    KTable { stream: stream.same(node), store: index, key }
+}
+
+/// Keeps the latest value of each key (Kafka Streams: `KTableSource`).
+struct TableSource<K, V> {
+    name: Arc<str>,
+    key: SharedCodec<K>,
+    materialized: Option<Materialized<K, V>>,
+    /// What follows, where there is no store.
+    next: Next<K, V>,
+}
+
+impl<K: 'static, V: Clone + Send + 'static> Receiver<K, V> for TableSource<K, V> {
+    fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let value = record.value()?;
+        let (materialized, next) = (&self.materialized, &mut self.next);
+        let done = cx.with_key(&self.name, record.key, &self.key, |key, cx| {
+            let Some(table) = materialized else { return next.receive(record, cx) };
+            cx.store::<V>(table.slot).put(key, value.cloned(), record.timestamp_ms)?;
+            table.changed(key, record, record.timestamp_ms, cx)
+        })?;
+        if done.is_none() { cx.drop_record(Dropped::NullKey) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,118 @@
+//! What is handed down a chain with every record: the task's output and everything it shares.
+
+use super::chain::ErasedChain;
+use super::slot::Slot;
+use crate::codec::SharedCodec;
+use crate::record::Lazy;
+use crate::task::{Output, ProcessError};
+use kappa_state::{BufferedStore, CodecError};
+
+/// Why a record was dropped (Kafka Streams: `dropped-records`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// The key is null where one is needed.
+    NullKey,
+    /// The value is null where one is needed.
+    NullValue,
+}
+
+impl Dropped {
+    const REASONS: [&'static str; 2] = ["null-key", "null-value"];
+}
+
+/// What the operators of a task share.
+pub(crate) struct TaskState {
+    /// The stores in the plan's order; a place is empty only while its store is being staged.
+    pub(crate) stores: Vec<Option<Box<dyn Slot>>>,
+    /// Chains entered from several places; a place is empty only while its chain runs.
+    pub(crate) joints: Vec<Option<ErasedChain>>,
+    /// Results are passed on at once, not at the flush.
+    pub(crate) at_once: bool,
+    /// The largest timestamp seen, ms.
+    pub(crate) stream_time_ms: i64,
+    /// Counts aborts: what operators keep in memory for longer than a transaction goes with it.
+    pub(crate) aborts: u32,
+    dropped: [u64; Dropped::REASONS.len()],
+    /// Buffers for encoded keys; several are out where one operator's chain holds another's.
+    scratch: Vec<Vec<u8>>,
+}
+
+impl TaskState {
+    pub(crate) fn new(stores: Vec<Option<Box<dyn Slot>>>, joints: Vec<Option<ErasedChain>>, at_once: bool) -> Self {
+        let stream_time_ms = i64::MIN;
+        Self { stores, joints, at_once, stream_time_ms, aborts: 0, dropped: Default::default(), scratch: Vec::new() }
+    }
+
+    pub(crate) fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
+        let counts = std::mem::take(&mut self.dropped);
+        Dropped::REASONS.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// Where the record being processed comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Index of the source in the plan.
+    pub(crate) source: usize,
+    pub(crate) offset: i64,
+}
+
+/// What is handed down a chain.
+pub(crate) struct Cx<'c> {
+    pub(crate) out: &'c mut Output,
+    pub(crate) state: &'c mut TaskState,
+    /// `None` during a flush.
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Cx<'_> {
+    /// Counts a dropped record.
+    pub(crate) fn drop_record(&mut self, reason: Dropped) -> Result<(), ProcessError> {
+        self.state.dropped[reason as usize] += 1;
+        Ok(())
+    }
+
+    /// A store, by its slot and type.
+    pub(crate) fn store<V: Send + 'static>(&mut self, slot: usize) -> &mut BufferedStore<V> {
+        self.store_and_output(slot).0
+    }
+
+    /// A store, and the output beside it.
+    pub(crate) fn store_and_output<V: Send + 'static>(&mut self, slot: usize) -> (&mut BufferedStore<V>, &mut Output) {
+        let store = self.state.stores[slot].as_mut().map(|store| store.any());
+        match store.and_then(|store| store.downcast_mut()) {
+            Some(store) => (store, self.out),
+            None => unreachable!("slots are typed by the builder, and a store that is read downstream is never taken"),
+        }
+    }
+
+    /// Runs `with` over the key's bytes as `codec` writes them: those it came in, else encoded now.
+    /// `None` where the key is null.
+    pub(crate) fn with_key<K: 'static, R>(
+        &mut self,
+        operator: &str,
+        key: &Lazy<'_, K>,
+        codec: &SharedCodec<K>,
+        with: impl FnOnce(&[u8], &mut Self) -> Result<R, ProcessError>,
+    ) -> Result<Option<R>, ProcessError> {
+        match key.bytes(codec) {
+            Some(Some(bytes)) => return with(bytes, self).map(Some),
+            Some(None) => return Ok(None),
+            None => {}
+        }
+        let mut scratch = self.state.scratch.pop().unwrap_or_default();
+        scratch.clear();
+        let result = match key.write(codec, &mut scratch) {
+            Ok(true) => with(&scratch, self).map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(unencodable(operator, "key", &error)),
+        };
+        self.state.scratch.push(scratch);
+        result
+    }
+}
+
+/// A result that can't be written.
+pub(crate) fn unencodable(operator: &str, part: &str, error: &CodecError) -> ProcessError {
+    ProcessError::Operator { operator: operator.to_owned(), reason: format!("the {part} can't be encoded: {error}") }
+}

@@ -1,0 +1,148 @@
+//! A store with a table's results behind it: what is written to the store goes on downstream, at once or
+//! when the store is flushed, and to the changelog at every flush.
+
+use super::chain::Joint;
+use super::{Cx, Slot, unencodable};
+use crate::codec::SharedCodec;
+use crate::log::Headers;
+use crate::record::{Lazy, Record};
+use crate::task::ProcessError;
+use kappa_state::{BufferedStore, Change};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Stages a store's changes.
+pub(crate) trait Flush: Send {
+    /// Writes the changes to the changelog and passes on what was held back.
+    fn flush(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError>;
+}
+
+/// One materialised table of a task.
+pub(crate) struct Materialized<K, V> {
+    /// The operator's name.
+    pub(crate) name: Arc<str>,
+    pub(crate) slot: usize,
+    /// Index of the changelog among the outputs.
+    pub(crate) changelog: usize,
+    pub(crate) key: SharedCodec<K>,
+    pub(crate) value: SharedCodec<V>,
+    /// What follows; `None` where nothing does.
+    pub(crate) next: Option<Joint<K, V>>,
+    /// An operator downstream reads this very store, so it must be in its place while results are passed on.
+    pub(crate) read_downstream: bool,
+}
+
+impl<K, V> Clone for Materialized<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            key: self.key.clone(),
+            value: self.value.clone(),
+            next: self.next.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<K: 'static, V: Send + 'static> Materialized<K, V> {
+    /// Tells what is downstream that `key` has changed because of `record`, now or at the next flush.
+    pub(crate) fn changed<W>(
+        &self,
+        key: &[u8],
+        record: &Record<'_, K, W>,
+        timestamp_ms: i64,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), ProcessError> {
+        if !cx.state.at_once {
+            return if cx.store::<V>(self.slot).over_cache() { self.flush(cx) } else { Ok(()) };
+        }
+        let Some(next) = &self.next else { return Ok(()) };
+        let forward = |value: Option<Lazy<'_, V>>, cx: &mut Cx<'_>| {
+            let Record { key, headers, .. } = *record;
+            next.send(&Record { key, value: value.as_ref(), timestamp_ms, headers }, cx)
+        };
+        if !self.read_downstream {
+            return self
+                .taken(cx, |store, cx| forward(store.get(key)?.map(|(value, _)| Lazy::borrowed(value, None)), cx));
+        }
+        let mut bytes = Vec::new();
+        let present = match cx.store::<V>(self.slot).get(key)? {
+            Some((value, _)) => Lazy::borrowed(value, None)
+                .write(&self.value, &mut bytes)
+                .map_err(|error| unencodable(&self.name, "value", &error))?,
+            None => false,
+        };
+        forward(present.then(|| Lazy::encoded(&self.value, Some(&bytes))).flatten(), cx)
+    }
+
+    /// Runs `with` over the store, which is out of its place meanwhile.
+    fn taken<R>(
+        &self,
+        cx: &mut Cx<'_>,
+        with: impl FnOnce(&mut BufferedStore<V>, &mut Cx<'_>) -> Result<R, ProcessError>,
+    ) -> Result<R, ProcessError> {
+        let mut taken: Option<Box<dyn Slot>> = cx.state.stores[self.slot].take();
+        let result = match taken.as_mut().and_then(|slot| slot.any().downcast_mut()) {
+            Some(store) => with(store, cx),
+            None => unreachable!("slots are typed by the builder, and only one operator takes a store"),
+        };
+        cx.state.stores[self.slot] = taken;
+        result
+    }
+
+    fn pass_on(&self, change: &Change<'_, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let Some(next) = self.next.as_ref().filter(|_| !cx.state.at_once) else { return Ok(()) };
+        let bytes = change.value_bytes.map(|bytes| (self.value.id, bytes));
+        let value = match change.value {
+            Some(value) => Some(Lazy::borrowed(value, bytes)),
+            None => change.value_bytes.and_then(|bytes| Lazy::encoded(&self.value, Some(bytes))),
+        };
+        let Some(key) = Lazy::encoded(&self.key, Some(change.key)) else { return Ok(()) };
+        let headers = &Headers::empty();
+        next.send(&Record { key: &key, value: value.as_ref(), timestamp_ms: change.timestamp_ms, headers }, cx)
+    }
+}
+
+impl<K: 'static, V: Send + 'static> Flush for Materialized<K, V> {
+    fn flush(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let mut copies = Vec::new();
+        self.taken(cx, |store, cx| {
+            store.stage(|change| {
+                cx.out.log(self.changelog, change.timestamp_ms, change.key, change.value_bytes);
+                if self.read_downstream {
+                    copies.push((change.key.to_vec(), change.value_bytes.map(<[u8]>::to_vec), change.timestamp_ms));
+                    return Ok(());
+                }
+                self.pass_on(&change, cx)
+            })
+        })?;
+        for (key, value, timestamp_ms) in &copies {
+            let value_bytes = value.as_deref();
+            self.pass_on(&Change { key, value_bytes, value: None, old: None, timestamp_ms: *timestamp_ms }, cx)?;
+        }
+        Ok(())
+    }
+}
+
+/// A store that only processors write: its changes go to the changelog.
+pub(crate) struct LogOnly<V> {
+    slot: usize,
+    changelog: usize,
+    types: PhantomData<fn(V)>,
+}
+
+impl<V> LogOnly<V> {
+    pub(crate) fn new(slot: usize, changelog: usize) -> Self {
+        Self { slot, changelog, types: PhantomData }
+    }
+}
+
+impl<V: Send + 'static> Flush for LogOnly<V> {
+    fn flush(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let (store, out) = cx.store_and_output::<V>(self.slot);
+        store.stage(|change| {
+            out.log(self.changelog, change.timestamp_ms, change.key, change.value_bytes);
+            Ok(())
+        })
+    }
+}

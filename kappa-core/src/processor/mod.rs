@@ -1,0 +1,18 @@
+//! What runs: chains of operators fused by type, the stores behind them, and processors of the user's own.
+
+mod chain;
+mod context;
+mod materialized;
+mod slot;
+mod store;
+mod task;
+mod user;
+
+pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
+pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
+pub(crate) use materialized::{Flush, LogOnly, Materialized};
+pub(crate) use slot::Slot;
+pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
+pub(crate) use task::{FusedTask, SourceEntry};
+pub(crate) use user::Links;
+pub use user::{Processor, ProcessorContext, RecordMetadata};

@@ -1,0 +1,100 @@
+//! One task: the fused chains of a sub-topology over the stores of one partition.
+//!
+//! **Invariants:**
+//! - Stores are in the plan's order, and each is in its place whenever no call is running.
+//! - A flush goes from upstream to downstream: what a store passes on reaches the stores behind it before
+//!   those are flushed themselves.
+
+use super::context::{Cx, Origin, TaskState};
+use super::materialized::Flush;
+use crate::codec::SharedCodec;
+use crate::log::RecordView;
+use crate::record::{Lazy, Record};
+use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
+use crate::topology::Entry;
+use kappa_state::ManagedStore;
+
+use super::chain::Next;
+
+/// The task of one partition.
+pub(crate) struct FusedTask {
+    /// In the order of the plan's sources.
+    pub(crate) entries: Vec<Box<dyn Entry>>,
+    /// Upstream first.
+    pub(crate) flushes: Vec<Box<dyn Flush>>,
+    pub(crate) state: TaskState,
+    /// Stream time as of the last flush, and as of the last flush that is known to be committed.
+    pub(crate) flushed_time_ms: Option<i64>,
+    pub(crate) committed_time_ms: i64,
+}
+
+impl TaskProcessor for FusedTask {
+    fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError> {
+        if let Some(time) = self.flushed_time_ms.take() {
+            self.committed_time_ms = time;
+        }
+        self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
+        let origin = Some(Origin { source, offset: record.view.offset });
+        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })
+    }
+
+    fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        let cx = &mut Cx { out, state: &mut self.state, origin: None };
+        self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+        self.flushed_time_ms = Some(self.state.stream_time_ms);
+        Ok(())
+    }
+
+    fn store_count(&self) -> usize {
+        self.state.stores.len()
+    }
+
+    fn store(&mut self, index: usize) -> &mut dyn ManagedStore {
+        match &mut self.state.stores[index] {
+            Some(slot) => slot.managed(),
+            None => unreachable!("every store is in its place between calls"),
+        }
+    }
+
+    fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
+        self.state.take_dropped()
+    }
+
+    fn dirty_bytes(&self) -> usize {
+        self.state.stores.iter().flatten().map(|slot| slot.managed_ref().dirty_bytes()).sum()
+    }
+
+    fn aborted(&mut self) {
+        self.flushed_time_ms = None;
+        self.state.stream_time_ms = self.committed_time_ms;
+        self.state.aborts = self.state.aborts.wrapping_add(1);
+    }
+}
+
+/// Where records of a topic enter.
+pub(crate) struct SourceEntry<K, V> {
+    pub(crate) key: SharedCodec<K>,
+    pub(crate) value: SharedCodec<V>,
+    /// Decode on arrival, so that bad records are found where they enter. Not for topics that this
+    /// topology writes itself.
+    pub(crate) eager: bool,
+    pub(crate) next: Next<K, V>,
+}
+
+const NULL_KEY: &str = "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
+
+impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
+    fn enter(&mut self, record: &SourceRecord<'_>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let RecordView { timestamp_ms, key, value, .. } = record.view;
+        let Some(key) = Lazy::encoded(&self.key, key) else {
+            return Err(ProcessError::Undecodable { part: "key", reason: NULL_KEY.to_owned() });
+        };
+        let value = Lazy::encoded(&self.value, value);
+        let record = Record { key: &key, value: value.as_ref(), timestamp_ms, headers: &record.headers };
+        if self.eager {
+            record.key()?;
+            record.value()?;
+        }
+        self.next.receive(&record, cx)
+    }
+}

@@ -1,0 +1,159 @@
+//! Making a task: from the graph's nodes to typed chains, once, when the task is instantiated.
+
+use super::TopicRef;
+use super::graph::{Graph, NodeId, StoreIndex};
+use super::planner::SubTopology;
+use crate::codec::SharedCodec;
+use crate::processor::{
+    Cx, Discard, ErasedChain, Fan, Flush, FusedTask, Joint, Links, LogOnly, Materialized, Next, Receiver, TaskState,
+};
+use crate::task::{ProcessError, SourceRecord, TaskScope};
+use kappa_state::{StateError, StoreId};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Where records of a source enter a task.
+pub(crate) trait Entry: Send {
+    /// Runs one record to the end of every chain.
+    fn enter(&mut self, record: &SourceRecord<'_>, cx: &mut Cx<'_>) -> Result<(), ProcessError>;
+}
+
+/// A task being made.
+pub(crate) struct Assembly<'a> {
+    graph: &'a Graph,
+    sub: &'a SubTopology,
+    partition: i32,
+    joints: Vec<Option<ErasedChain>>,
+    /// Which joint a node's children are behind, where they are.
+    joint_of: Vec<(NodeId, usize)>,
+    /// With the node or store they belong to: sorted, they go upstream first.
+    flushes: Vec<(usize, Box<dyn Flush>)>,
+}
+
+impl<'a> Assembly<'a> {
+    /// Makes the task of one partition.
+    pub(crate) fn task(graph: &'a Graph, sub: &'a SubTopology, scope: &TaskScope<'_>) -> Result<FusedTask, StateError> {
+        let open = |index: &StoreIndex| {
+            let store = &graph.stores[*index];
+            let id = StoreId { task: scope.name.to_owned(), store: store.name.clone() };
+            (store.open)(scope, id).map(Some)
+        };
+        let stores = sub.stores.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let (joints, joint_of, flushes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut assembly = Assembly { graph, sub, partition: scope.partition, joints, joint_of, flushes };
+        let entries = sub.sources.iter().map(|source| assembly.entry(*source)).collect();
+        for index in &sub.stores {
+            if let Some(flush) = &graph.stores[*index].flush {
+                flush(&mut assembly, *index);
+            }
+        }
+        assembly.flushes.sort_by_key(|(order, _)| *order);
+        let flushes = assembly.flushes.into_iter().map(|(_, flush)| flush).collect();
+        let state = TaskState::new(stores, assembly.joints, scope.cache_bytes_per_store == 0);
+        Ok(FusedTask { entries, flushes, state, flushed_time_ms: None, committed_time_ms: i64::MIN })
+    }
+
+    fn entry(&mut self, source: NodeId) -> Box<dyn Entry> {
+        self.make(source)
+    }
+
+    fn make<T: 'static>(&mut self, node: NodeId) -> T {
+        let graph = self.graph;
+        match (graph.nodes[node].make)(self, node).downcast::<T>() {
+            Ok(made) => *made,
+            Err(_) => unreachable!("operators are connected by the typed builder only"),
+        }
+    }
+
+    /// What follows a node.
+    pub(crate) fn next<K: 'static, V: 'static>(&mut self, node: NodeId) -> Next<K, V> {
+        let graph = self.graph;
+        let mut children: Vec<Next<K, V>> = graph.nodes[node].children.iter().map(|child| self.make(*child)).collect();
+        match children.len() {
+            0 => Box::new(Discard),
+            1 => children.remove(0),
+            _ => Box::new(Fan(children)),
+        }
+    }
+
+    /// A way into what follows a node, for nodes that are entered from several places.
+    pub(crate) fn joint<K: 'static, V: 'static>(&mut self, node: NodeId) -> Joint<K, V> {
+        if let Some((_, index)) = self.joint_of.iter().find(|(id, _)| *id == node) {
+            return Joint::new(*index);
+        }
+        let next: Next<K, V> = self.next(node);
+        let index = self.joints.len();
+        self.joints.push(Some(Box::new(next)));
+        self.joint_of.push((node, index));
+        Joint::new(index)
+    }
+
+    /// The place of a store in the task; `None` where nothing needs the store.
+    pub(crate) fn slot(&self, store: StoreIndex) -> Option<usize> {
+        self.sub.stores.iter().position(|index| *index == store)
+    }
+
+    /// The index of an output topic.
+    pub(crate) fn output(&self, topic: &TopicRef) -> usize {
+        match self.sub.plan.outputs.iter().position(|output| output == topic) {
+            Some(index) => index,
+            None => unreachable!("the planner lists the topics of all sinks and changelogs"),
+        }
+    }
+
+    /// The materialised table of `node` in `store`, flushed with the task.
+    pub(crate) fn materialize<K: 'static, V: Send + 'static>(
+        &mut self,
+        node: NodeId,
+        store: StoreIndex,
+        key: &SharedCodec<K>,
+        value: &SharedCodec<V>,
+    ) -> Option<Materialized<K, V>> {
+        let slot = self.slot(store)?;
+        let graph = self.graph;
+        let next = (!graph.nodes[node].children.is_empty()).then(|| self.joint(node));
+        let reads = |id: &NodeId| *id != node && graph.nodes[*id].stores.contains(&store);
+        let materialized = Materialized {
+            name: self.name(node),
+            slot,
+            changelog: self.output(&TopicRef::Changelog(graph.stores[store].name.clone())),
+            key: key.clone(),
+            value: value.clone(),
+            next,
+            read_downstream: graph.downstream(node).iter().any(reads),
+        };
+        self.flushes.push((node, Box::new(materialized.clone())));
+        Some(materialized)
+    }
+
+    /// The flush of a store that only processors write: after all tables.
+    pub(crate) fn log_only<V: Send + 'static>(&mut self, store: StoreIndex) {
+        let Some(slot) = self.slot(store) else { return };
+        let changelog = self.output(&TopicRef::Changelog(self.graph.stores[store].name.clone()));
+        let flush = LogOnly::<V>::new(slot, changelog);
+        self.flushes.push((self.graph.nodes.len() + store, Box::new(flush)));
+    }
+
+    /// What follows a table that keeps no store.
+    pub(crate) fn next_unless_stored<K: 'static, V: 'static>(&mut self, node: NodeId, store: StoreIndex) -> Next<K, V> {
+        if self.slot(store).is_some() { Box::new(Discard) } else { self.next(node) }
+    }
+
+    /// What a user's processor is connected to.
+    pub(crate) fn links(&self, node: NodeId, stores: &[StoreIndex]) -> Links {
+        let stores = stores.iter().filter_map(|index| Some((*index, self.slot(*index)?))).collect();
+        let sources = self.sub.plan.sources.iter().map(|source| source.topic.clone()).collect();
+        Links { name: self.name(node), stores, sources, partition: self.partition }
+    }
+
+    /// The name of a node, for messages.
+    pub(crate) fn name(&self, node: NodeId) -> Arc<str> {
+        Arc::from(self.graph.nodes[node].name.as_str())
+    }
+}
+
+/// A receiver as the graph keeps it.
+pub(crate) fn erase<K: 'static, V: 'static>(receiver: impl Receiver<K, V> + 'static) -> Box<dyn Any> {
+    let next: Next<K, V> = Box::new(receiver);
+    Box::new(next)
+}

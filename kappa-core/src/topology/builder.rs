@@ -1,0 +1,178 @@
+//! Building a topology, and what comes of it.
+
+use super::assembly::Assembly;
+use super::graph::{Graph, Kind, SharedGraph};
+use super::planner::{SubTopology, sub_topologies};
+use super::{TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
+use crate::codec::{Codec, SharedCodec};
+use crate::dsl::{self, KStream, KTable};
+use crate::processor::StoreHandle;
+use crate::task::{TaskProcessor, TaskScope};
+use kappa_state::StateError;
+use std::fmt;
+use std::sync::Arc;
+
+/// Takes the description of a topology (Kafka Streams: `StreamsBuilder`).
+#[must_use = "a topology is there when build() is called"]
+#[derive(Default)]
+pub struct TopologyBuilder {
+    graph: SharedGraph,
+}
+
+impl TopologyBuilder {
+    /// Reads a topic as a stream of records.
+    ///
+    /// Records that the codecs can't decode are found here, where they enter. A topic read in several
+    /// places is read once; each record then goes down the branches one after the other, in the order in
+    /// which they were built.
+    ///
+    /// ```
+    /// use kappa_core::{codec::utf8, testing::TestDriver, topology::Topology};
+    ///
+    /// let mut app = Topology::builder();
+    /// app.stream("in", utf8(), utf8()).to("out");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// driver.input("in", utf8(), utf8()).pipe("key", "value", 10)?;
+    /// assert_eq!(driver.output("out", utf8(), utf8()).read_all()?, [("key".into(), Some("value".into()), 10)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stream<K: 'static, V: 'static>(
+        &mut self,
+        topic: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+    ) -> KStream<K, V> {
+        let (key, value) = (SharedCodec::new(key), SharedCodec::new(value));
+        dsl::source(&self.graph, TopicRef::External(topic.to_owned()), None, key, value)
+    }
+
+    /// Reads a topic as a table: the latest value of each key, a null value deletes (Kafka Streams:
+    /// `KTableSource`). Records with a null key are dropped and counted.
+    ///
+    /// The table's store, where one is needed, is named as the topic.
+    ///
+    /// ```
+    /// use kappa_core::{codec::utf8, testing::TestDriver, topology::Topology};
+    ///
+    /// let mut app = Topology::builder();
+    /// let names = app.table("names", utf8(), utf8());
+    /// app.stream("codes", utf8(), utf8()).join(&names, |code, name| format!("{code}: {name}"))
+    ///     .with_value_codec(utf8())
+    ///     .to("out");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// driver.input("names", utf8(), utf8()).pipe("PRG", "Praha", 10)?;
+    /// driver.input("codes", utf8(), utf8()).pipe("PRG", "gate 4", 20)?;
+    /// assert_eq!(driver.output("out", utf8(), utf8()).read_all()?, [("PRG".into(), Some("gate 4: Praha".into()), 20)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn table<K: 'static, V: Clone + Send + 'static>(
+        &mut self,
+        topic: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+    ) -> KTable<K, V> {
+        dsl::table(self.stream(topic, key, value), topic)
+    }
+
+    /// A store for processors, connected by naming it in [`KStream::process`].
+    pub fn store<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+    ) -> StoreHandle<K, V> {
+        dsl::processor_store(&self.graph, name, SharedCodec::new(key), SharedCodec::new(value))
+    }
+
+    /// Checks the whole and cuts it into sub-topologies.
+    pub fn build(self) -> Result<Topology, TopologyError> {
+        let graph = self.graph.borrow().clone();
+        if let Some(error) = graph.errors.first() {
+            return Err(error.clone());
+        }
+        check(&graph)?;
+        let subs = sub_topologies(&graph)?;
+        let mut views: Vec<String> = graph.nodes.iter().filter_map(|node| view(&node.kind)).collect();
+        views.sort();
+        views.dedup();
+        let fingerprint = fingerprint::fingerprint(&graph, &subs);
+        let sub_topologies = subs.iter().map(|sub| sub.plan.clone()).collect();
+        let plan = TopologyPlan { sub_topologies, views, fingerprint };
+        Ok(Topology { inner: Arc::new(Inner { graph, subs, plan }) })
+    }
+}
+
+impl fmt::Debug for TopologyBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopologyBuilder").finish_non_exhaustive()
+    }
+}
+
+fn view(kind: &Kind) -> Option<String> {
+    match kind {
+        Kind::Sink { topic: TopicRef::View(name), .. } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+fn check(graph: &Graph) -> Result<(), TopologyError> {
+    if graph.nodes.is_empty() {
+        return Err(TopologyError::Empty);
+    }
+    for node in &graph.nodes {
+        let ends_here = matches!(node.kind, Kind::Sink { .. }) || node.terminal;
+        let kept = node.stores.iter().any(|store| graph.stores[*store].needed);
+        if node.children.is_empty() && !ends_here && !kept {
+            return Err(TopologyError::Unsunk { operator: node.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// What an application computes. Cheap to clone; shared by all threads.
+#[derive(Clone)]
+pub struct Topology {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    graph: Graph,
+    subs: Vec<SubTopology>,
+    plan: TopologyPlan,
+}
+
+impl Topology {
+    /// Begins a topology.
+    pub fn builder() -> TopologyBuilder {
+        TopologyBuilder::default()
+    }
+
+    /// Names and how they hang together.
+    pub fn plan(&self) -> &TopologyPlan {
+        &self.inner.plan
+    }
+
+    /// Makes the task of one partition of a sub-topology (an index into the plan's), opening its stores.
+    /// Panics when there is no such sub-topology.
+    pub fn instantiate(
+        &self,
+        sub_topology: usize,
+        scope: &TaskScope<'_>,
+    ) -> Result<Box<dyn TaskProcessor>, StateError> {
+        let task = Assembly::task(&self.inner.graph, &self.inner.subs[sub_topology], scope)?;
+        Ok(Box::new(task))
+    }
+
+    /// The topology as text, in the form of Kafka Streams' `Topology.describe()`; views come last.
+    pub fn describe(&self) -> String {
+        describe::describe(&self.inner.graph, &self.inner.subs, &self.inner.plan.views)
+    }
+}
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}

@@ -1,0 +1,109 @@
+//! What can be wrong with a topology, found when it is built.
+
+/// A topology that can't run. Each message names the operator and the mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopologyError {
+    /// Nothing was built.
+    #[error("the topology is empty: read a topic with stream() or table() and write results with to() or to_view()")]
+    Empty,
+    /// Results go nowhere.
+    #[error(
+        "the results of {operator} go nowhere: end the stream with to(), to_view(), for_each() or an aggregate, \
+         or remove it"
+    )]
+    Unsunk {
+        /// The operator.
+        operator: String,
+    },
+    /// An operator needs bytes and does not know how to write them.
+    #[error(
+        "{operator} writes {part}s as bytes, and the codec of the {part} is not known since {since} made a new one: \
+         put .{mend} before {operator}"
+    )]
+    MissingCodec {
+        /// The operator that needs it.
+        operator: String,
+        /// `key` or `value`.
+        part: &'static str,
+        /// The operator that made it.
+        since: String,
+        /// The call to insert.
+        mend: &'static str,
+    },
+    /// Two things have one name.
+    #[error("two {what}s are named {name}: give one of them another name")]
+    DuplicateName {
+        /// What they are.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Two operators would write to one repartition topic.
+    #[error(
+        "two operators need a repartition topic named {name}: put .repartition(\"<another name>\") before one of them, \
+         or before both if they read the same stream"
+    )]
+    DuplicateRepartition {
+        /// The name.
+        name: String,
+    },
+    /// A name that no topic or directory can have.
+    #[error(
+        "{what} name {name:?} can't be used: names hold 1 to 180 characters of a-z, A-Z, 0-9, '.', '_' and '-', \
+         and are not \".\" or \"..\""
+    )]
+    BadName {
+        /// What it names.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A topic is read in two ways.
+    #[error("topic {topic} is read twice with different {part} codecs ({first} and {second}): use the same for both")]
+    SourceCodecs {
+        /// The topic.
+        topic: String,
+        /// `key` or `value`.
+        part: &'static str,
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A join whose sides can't be in the same partition.
+    #[error(
+        "{operator}: the stream's keys are written by {stream} and the table's by {table}, so equal keys are in \
+         different partitions: put .select_key(<the table's codec>, ..) before it"
+    )]
+    KeyCodecs {
+        /// The join.
+        operator: String,
+        /// The stream's key codec.
+        stream: &'static str,
+        /// The table's key codec.
+        table: &'static str,
+    },
+    /// Repartition topics that are joined have different numbers of partitions.
+    #[error("{operator}: repartition topics {topics} are joined and must have the same number of partitions")]
+    PartitionCounts {
+        /// The sub-topology.
+        operator: String,
+        /// The topics with their numbers.
+        topics: String,
+    },
+    /// An operator needs keys and the stream has none.
+    #[error(
+        "{operator} needs keys and the stream is read as unkeyed(): give it keys with select_key() or group_by() first"
+    )]
+    Unkeyed {
+        /// The operator.
+        operator: String,
+    },
+    /// Streams of two topologies meet.
+    #[error("{operator} takes a stream or store of another topology builder: use one builder for all")]
+    Foreign {
+        /// The operator.
+        operator: String,
+    },
+}

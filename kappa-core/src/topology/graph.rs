@@ -1,0 +1,161 @@
+//! The graph that the builder makes: operators, topics and stores, and how to make each one's chain.
+//!
+//! **Invariants:**
+//! - A node's parents have smaller ids: ids are a topological order.
+//! - Nodes hold no task: making a chain from them changes nothing, so a topology is shared by all threads.
+
+use super::assembly::Assembly;
+use super::{TopicRef, TopologyError};
+use crate::processor::Slot;
+use crate::task::TaskScope;
+use kappa_state::{StateError, StoreId};
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Index of a node.
+pub(crate) type NodeId = usize;
+/// Index of a store.
+pub(crate) type StoreIndex = usize;
+/// The graph as handles share it while it is built.
+pub(crate) type SharedGraph = Rc<RefCell<Graph>>;
+/// A chain, or a source's entry, without its type.
+pub(crate) type Erased = Box<dyn Any>;
+type Make = Arc<dyn Fn(&mut Assembly<'_>, NodeId) -> Erased + Send + Sync>;
+type Open = Arc<dyn Fn(&TaskScope<'_>, StoreId) -> Result<Box<dyn Slot>, StateError> + Send + Sync>;
+type MakeFlush = Arc<dyn Fn(&mut Assembly<'_>, StoreIndex) + Send + Sync>;
+
+/// What a node does with topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Reads a topic.
+    Source { topic: TopicRef, partitions: Option<i32>, key: &'static str, value: &'static str },
+    /// Neither reads nor writes one.
+    Operator,
+    /// Writes a topic.
+    Sink { topic: TopicRef, key: &'static str, value: &'static str },
+}
+
+/// One operator.
+#[derive(Clone)]
+pub(crate) struct Node {
+    /// `<base>.<operator>`, unique.
+    pub(crate) name: String,
+    /// The nearest topic, store or processor upstream that has a name.
+    pub(crate) base: String,
+    pub(crate) kind: Kind,
+    pub(crate) parents: Vec<NodeId>,
+    pub(crate) children: Vec<NodeId>,
+    /// Stores it reads or writes.
+    pub(crate) stores: Vec<StoreIndex>,
+    /// Its inputs must be co-partitioned.
+    pub(crate) copartitioned: bool,
+    /// Nothing needs to follow it.
+    pub(crate) terminal: bool,
+    pub(crate) make: Make,
+}
+
+/// One store.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) name: String,
+    /// What kind of operator keeps it, with its codecs: part of the fingerprint.
+    pub(crate) shape: String,
+    /// The operator that writes it and passes its changes on; `None` for a processor's.
+    pub(crate) owner: Option<NodeId>,
+    /// Whether anything needs it.
+    pub(crate) needed: bool,
+    pub(crate) open: Open,
+    /// For a store without owner: adds its flush.
+    pub(crate) flush: Option<MakeFlush>,
+}
+
+/// Everything the builder has been told.
+#[derive(Clone, Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) stores: Vec<Store>,
+    /// What is wrong, in the order it was found.
+    pub(crate) errors: Vec<TopologyError>,
+}
+
+impl Graph {
+    /// Adds a node below `parents`; its name is `<base>.<operator>`, with a number where that is taken.
+    pub(crate) fn add(&mut self, base: &str, operator: &str, parents: &[NodeId], kind: Kind, make: Make) -> NodeId {
+        let id = self.nodes.len();
+        for parent in parents {
+            self.nodes[*parent].children.push(id);
+        }
+        self.nodes.push(Node {
+            name: self.free_name(base, operator),
+            base: base.to_owned(),
+            kind,
+            parents: parents.to_vec(),
+            children: Vec::new(),
+            stores: Vec::new(),
+            copartitioned: false,
+            terminal: false,
+            make,
+        });
+        id
+    }
+
+    /// Names are for people: in `describe()` and in messages. Nothing is keyed by them.
+    fn free_name(&self, base: &str, operator: &str) -> String {
+        let plain = format!("{base}.{operator}");
+        let taken = |name: &str| self.nodes.iter().any(|node| node.name == name);
+        if !taken(&plain) {
+            return plain;
+        }
+        (2..).map(|n| format!("{plain}-{n}")).find(|name| !taken(name)).unwrap_or(plain)
+    }
+
+    /// Adds a store.
+    pub(crate) fn add_store(&mut self, store: Store) -> StoreIndex {
+        self.check_name("store", &store.name);
+        if self.stores.iter().any(|other| other.name == store.name) {
+            self.errors.push(TopologyError::DuplicateName { what: "store", name: store.name.clone() });
+        }
+        self.stores.push(store);
+        self.stores.len() - 1
+    }
+
+    /// The source node of a topic, if it is read already.
+    pub(crate) fn source_of(&self, wanted: &TopicRef) -> Option<NodeId> {
+        self.nodes.iter().position(|node| matches!(&node.kind, Kind::Source { topic, .. } if topic == wanted))
+    }
+
+    /// Notes an error where a name can't be a topic's or a directory's.
+    pub(crate) fn check_name(&mut self, what: &'static str, name: &str) {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 180 || matches!(name, "." | "..") || !name.chars().all(legal) {
+            self.errors.push(TopologyError::BadName { what, name: name.to_owned() });
+        }
+    }
+
+    /// All nodes from which `node` is reached without going through a topic, itself included.
+    pub(crate) fn upstream(&self, node: NodeId) -> Vec<NodeId> {
+        self.reach(node, |node| &node.parents)
+    }
+
+    /// All nodes that are reached from `node` without going through a topic, itself included.
+    pub(crate) fn downstream(&self, node: NodeId) -> Vec<NodeId> {
+        self.reach(node, |node| &node.children)
+    }
+
+    fn reach(&self, from: NodeId, next: impl Fn(&Node) -> &Vec<NodeId>) -> Vec<NodeId> {
+        let mut reached = vec![from];
+        let mut index = 0;
+        while index < reached.len() {
+            for id in next(&self.nodes[reached[index]]) {
+                if !reached.contains(id) {
+                    reached.push(*id);
+                }
+            }
+            index += 1;
+        }
+        reached.sort_unstable();
+        reached
+    }
+}
