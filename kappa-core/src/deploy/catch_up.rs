@@ -77,7 +77,7 @@ impl fmt::Display for Progress {
         if self.caught_up() {
             return f.write_str("caught up");
         }
-        write!(f, "{} records behind", self.behind)?;
+        write!(f, "{} record{} behind", self.behind, if self.behind == 1 { "" } else { "s" })?;
         let Some(worst) = self.inputs.iter().max_by_key(|input| input.lag).filter(|input| input.lag > 0) else {
             return f.write_str(" in what it has read, with later stages still to come");
         };

@@ -151,6 +151,28 @@ impl RegistryError {
     }
 }
 
+impl RegistryError {
+    /// A short stable word for metrics, logs and programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Log(error) => error.kind(),
+            Self::Name(_) => "name",
+            Self::Missing { .. } => "registry_missing",
+            Self::NotOnePartition { .. } => "registry_partitions",
+            Self::Undecodable { .. } => "undecodable",
+            Self::TopologyChanged { .. } => "topology_changed",
+            Self::ViewTaken { .. } => "view_taken",
+            Self::UnknownApp { .. } => "unknown_app",
+            Self::UnknownVersion { .. } => "unknown_version",
+            Self::Retired { .. } => "retired",
+            Self::Behind { .. } => "behind",
+            Self::NothingToRollBackTo { .. } => "nothing_to_roll_back_to",
+            Self::Lost { .. } => "lost",
+            Self::Contended { .. } => "contended",
+        }
+    }
+}
+
 fn among<T: std::fmt::Display>(known: &[T]) -> String {
     if known.is_empty() {
         return String::new();

@@ -1,0 +1,90 @@
+//! The commands on the embedded log: what they print, what they change, how they end.
+
+#[path = "../../kappa-core/tests/registry_support/mod.rs"]
+mod registry_support;
+
+use clap::Parser;
+use kappa_cli::{Arguments, Exit, Failure, run};
+use kappa_core::log::SharedLog;
+use registry_support::*;
+
+const NOW_MS: i64 = 60_000;
+
+fn kappa(log: &SharedLog, line: &str) -> Result<String, Failure> {
+    let arguments = Arguments::try_parse_from(format!("kappa {line}").split_whitespace()).unwrap();
+    let mut out = Vec::new();
+    run(&arguments, log, NOW_MS, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+fn refused(log: &SharedLog, line: &str) -> Failure {
+    kappa(log, line).unwrap_err()
+}
+
+#[test]
+fn status_shows_versions_lags_and_views() {
+    let log = log();
+    drop(running(&log, &["sums-v1", "sums-v2"]));
+    append(&log, "in", 0, &[("k", Some("1")); 1_234]);
+    commit(&log, "sums-v1", &[("in", 0, 1_234), ("in", 1, 0)]);
+    let text = kappa(&log, "status").unwrap();
+    let expected = "\
+registry kappa-registry on embedded log (in memory)
+revision 1, 59 s ago by setup
+
+sums-v1  live, 59 s ago  caught up
+  input  partitions     committed           end         lag
+  in              2         1,234         1,234           0
+
+sums-v2  hidden, 59 s ago  1,234 records behind
+  input  partitions     committed           end         lag
+  in              2             0         1,234       1,234
+
+views
+  totals  sums-v1
+";
+    assert_eq!(text, expected);
+    let json: serde_json::Value = serde_json::from_str(&kappa(&log, "status sums --json").unwrap()).unwrap();
+    assert_eq!(json["view_map"]["views"]["totals"]["serves"], "sums-v1");
+    assert_eq!(json["versions"][1]["progress"]["behind"], 1_234);
+    assert_eq!(json["versions"][0]["phase"], "live");
+}
+
+#[test]
+fn promote_and_rollback_say_what_they_did_and_what_next() {
+    let log = log();
+    drop(running(&log, &["sums-v1", "sums-v2"]));
+    let text = kappa(&log, "promote sums v2").unwrap();
+    assert!(text.starts_with("sums-v2 is live (v1 was before; revision 2)\nreaders follow: totals\n"), "{text}");
+    assert!(text.contains("kappa rollback sums"), "{text}");
+    assert!(kappa(&log, "promote sums 2").unwrap().contains("live already"));
+    assert!(kappa(&log, "status").unwrap().contains("totals  sums-v2  (before: sums-v1)"));
+    let json: serde_json::Value = serde_json::from_str(&kappa(&log, "rollback sums --json").unwrap()).unwrap();
+    assert_eq!((json["live"].as_str(), json["revision"].as_u64()), (Some("sums-v1"), Some(3)));
+}
+
+#[test]
+fn refusals_change_nothing_and_have_an_exit_code_of_their_own() {
+    let log = log();
+    drop(running(&log, &["sums-v1", "sums-v2"]));
+    append(&log, "in", 1, &[("k", Some("1"))]);
+    let behind = refused(&log, "promote sums v2 --wait 0");
+    assert_eq!((behind.exit, behind.kind), (Exit::Refused, "behind"));
+    assert!(behind.message.starts_with("sums-v2 is 1 record behind: 1 in in"), "{behind}");
+    assert!(behind.json().starts_with(r#"{"error":{"kind":"behind","message":"sums-v2 is 1 "#), "{}", behind.json());
+    assert_eq!(refused(&log, "promote sums v3").kind, "unknown_version");
+    assert_eq!(refused(&log, "rollback sums").kind, "nothing_to_roll_back_to");
+    assert_eq!(refused(&log, "status bills").kind, "unknown_app");
+    assert_eq!(refused(&log, "promote sums two").exit, Exit::Usage);
+    assert!(kappa(&log, "status").unwrap().contains("revision 1,"));
+}
+
+#[test]
+fn without_a_registry_nothing_is_made() {
+    let log = log();
+    for line in ["status", "promote sums v2", "rollback sums"] {
+        let missing = refused(&log, line);
+        assert_eq!((missing.exit, missing.kind), (Exit::Failed, "registry_missing"), "{line}");
+    }
+    assert_eq!(log.topics().unwrap().list("").unwrap(), Vec::<String>::new());
+}
