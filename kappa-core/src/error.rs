@@ -16,6 +16,9 @@ pub enum Error {
     /// The registry refused, or can't be reached.
     #[error(transparent)]
     Registry(#[from] crate::registry::RegistryError),
+    /// The topology does not hold together.
+    #[error(transparent)]
+    Topology(#[from] crate::topology::TopologyError),
     /// A name can't be used.
     #[error(transparent)]
     Name(#[from] crate::app::NameError),
@@ -108,6 +111,7 @@ impl Error {
             Self::Log(error) => error.kind(),
             Self::State(_) => "state",
             Self::Registry(_) => "registry",
+            Self::Topology(_) => "topology",
             Self::Name(_) => "name",
             Self::BadRecord { .. } => "bad_record",
             Self::Operator { .. } => "operator",

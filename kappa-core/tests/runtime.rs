@@ -146,34 +146,41 @@ fn feed(log: &SharedLog, range: std::ops::Range<u64>, keys: u64) {
 
 /// Reads all of `out`, read_committed; per key the values in order.
 fn read_out(log: &SharedLog) -> BTreeMap<u64, Vec<i64>> {
+    let mut values: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
+    visit(log, "out", |key, value| {
+        let key = u64::from_be_bytes(key.try_into().expect("8 bytes"));
+        values.entry(key).or_default().push(value);
+    });
+    values
+}
+
+/// Calls `f` with every record of a topic, read_committed, in the order of each partition.
+fn visit(log: &SharedLog, topic: &str, mut f: impl FnMut(&[u8], i64)) {
     let mut fetch = log
         .fetch(FetchOptions { client_id: "check".into(), isolation: Isolation::ReadCommitted, buffer_bytes: 1 << 20 })
         .expect("fetch");
     let assignments: Vec<Assignment> = (0..PARTITIONS)
         .map(|partition| Assignment {
-            partition: kappa_core::log::TopicPartition::new("out", partition),
+            partition: kappa_core::log::TopicPartition::new(topic, partition),
             start: Start::Earliest,
             token: partition as u32,
         })
         .collect();
     fetch.assign(&assignments).expect("assigned");
     let mut ends = [false; PARTITIONS as usize];
-    let mut values: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
     while !ends.iter().all(|end| *end) {
         let polled = fetch.poll(10_000, Duration::from_millis(100)).expect("polled");
         if let Some(batch) = polled.batch {
             for index in 0..batch.len() {
                 let record = batch.record(index);
-                let key = u64::from_be_bytes(record.key.expect("key").try_into().expect("8 bytes"));
                 let value = i64::from_be_bytes(record.value.expect("value").try_into().expect("8 bytes"));
-                values.entry(key).or_default().push(value);
+                f(record.key.expect("key"), value);
             }
         }
         for end in polled.ends {
             ends[end.token as usize] = true;
         }
     }
-    values
 }
 
 fn settings(threads: usize) -> Settings {
@@ -237,4 +244,44 @@ fn two_processes_share_the_tasks() {
     assert_eq!(second.status().tasks_assigned, 4);
     second.stop(Duration::from_secs(10)).expect("stopped");
     check(&log, 10_000, 50);
+}
+
+/// The same with the DSL: a key change puts a repartition topic in between, so two sub-topologies and four plus four tasks.
+#[test]
+fn a_repartitioned_count_is_exact() {
+    use kappa_core::codec::{bytes, i64_be, utf8};
+    use kappa_core::topology::Topology;
+    let mut builder = Topology::builder();
+    builder
+        .stream("in", i64_be(), bytes())
+        .select_key(utf8(), |key, _| format!("group-{}", key % 7))
+        .group_by_key()
+        .count("per-group")
+        .to("out");
+    let topology = builder.build().expect("a topology");
+    let log = log_with_topics();
+    feed(&log, 0..7_000, 700);
+    let app = App::new("groups", Version(1), topology).expect("named");
+    let runtime = Runtime::new(Arc::clone(&log), settings(2));
+    let first = runtime.start(&app).expect("started");
+    let second = runtime.start(&app).expect("started");
+    feed(&log, 7_000..14_000, 700);
+    let counts = || -> BTreeMap<Vec<u8>, i64> { read_last(&log, "out") };
+    wait_until("everything counted", || counts().values().sum::<i64>() == 14_000);
+    first.stop(Duration::from_secs(10)).expect("stopped");
+    feed(&log, 14_000..21_000, 700);
+    wait_until("the rest counted", || counts().values().sum::<i64>() == 21_000);
+    second.stop(Duration::from_secs(10)).expect("stopped");
+    // 700 keys, 30 records each; keys 0..700 fall into 7 groups of 100.
+    let expected: BTreeMap<Vec<u8>, i64> = (0..7).map(|group| (format!("group-{group}").into_bytes(), 3_000)).collect();
+    assert_eq!(counts(), expected);
+}
+
+/// The last value of each key of a topic, read_committed.
+fn read_last(log: &SharedLog, topic: &str) -> BTreeMap<Vec<u8>, i64> {
+    let mut last = BTreeMap::new();
+    visit(log, topic, |key, value| {
+        last.insert(key.to_vec(), value);
+    });
+    last
 }

@@ -7,7 +7,7 @@ use super::{TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, KStream, KTable};
 use crate::processor::StoreHandle;
-use crate::task::{TaskProcessor, TaskScope};
+use crate::task::{Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
 use std::sync::Arc;
@@ -168,6 +168,16 @@ impl Topology {
     /// The topology as text, in the form of Kafka Streams' `Topology.describe()`; views come last.
     pub fn describe(&self) -> String {
         describe::describe(&self.inner.graph, &self.inner.subs, &self.inner.plan.views)
+    }
+}
+
+impl Program for Topology {
+    fn plan(&self) -> &TopologyPlan {
+        Topology::plan(self)
+    }
+
+    fn instantiate(&self, sub_topology: usize, scope: &TaskScope<'_>) -> Result<Box<dyn TaskProcessor>, StateError> {
+        Topology::instantiate(self, sub_topology, scope)
     }
 }
 
