@@ -201,13 +201,16 @@ impl Restorer {
             if now_ms < job.retry_at_ms || self.shared.holder(job.incarnation.task).is_some() {
                 continue;
             }
-            let begun = self.begin(at, now_ms, takeover_at_ms);
-            match begun {
+            match self.begin(at, now_ms, takeover_at_ms) {
                 Ok(()) => {}
                 Err(Error::Log(error)) if error.recovery() == Recovery::Retry => {
                     let job = &mut self.jobs[at];
                     tracing::debug!(task = job.name, %error, "restore not begun yet");
                     job.retry_at_ms = now_ms + RETRY_MS;
+                    // The wait for an answer was long, and the same transaction often holds several tasks: the others get
+                    // their turn first next time.
+                    self.jobs[at..].rotate_left(1);
+                    return Ok(());
                 }
                 Err(error) => return Err(error),
             }
