@@ -4,7 +4,6 @@
 //! - [`wait`]: waiting on a condition with a deadline.
 //! - [`process`]: a program under test as a process of its own: killed, frozen, continued, its log kept.
 //! - [`random`]: seeded choices, the seed printed.
-//! - `containers`: brokers in containers (feature `containers`).
 //!
 //! A test begins like this:
 //! ```no_run
@@ -16,8 +15,6 @@
 //! # }
 //! ```
 
-#[cfg(feature = "containers")]
-pub mod containers;
 pub mod process;
 pub mod random;
 

@@ -1,6 +1,6 @@
 //! `cargo xtask check`: everything that is judged without running the program. What fails soonest comes first.
 
-use crate::{Failure, arguments::Arguments, deny, run, setup, tidy};
+use crate::{Failure, arguments::Arguments, cluster, deny, run, setup, tidy};
 use std::time::Instant;
 
 /// Release throughout: the C libraries are built once a profile, and the tests need them in this one.
@@ -17,6 +17,8 @@ pub(crate) fn check(arguments: Arguments) -> Result<(), Failure> {
         let mut clippy = run::cargo(["clippy", "--quiet", "--all-targets", features]);
         run::step(clippy.args(WORKSPACE).args(["--", "--deny", "warnings"]))?;
     }
+    let mut container = cluster::container_cargo("clippy");
+    run::step(container.args(["--all-targets", "--", "--deny", "warnings"]))?;
     let mut doc = run::cargo(["doc", "--quiet", "--no-deps", "--all-features", "--document-private-items"]);
     run::step(doc.args(WORKSPACE).env("RUSTDOCFLAGS", "-D warnings"))?;
     println!("\nall checks passed in {}", run::seconds(start.elapsed()));

@@ -1,8 +1,10 @@
 //! Holds a broker in a container for as long as its own input is open, and says where it is: so a program that is built in
 //! seconds can use containers without being built with their client.
 
-use kappa_integration_tests::containers::{ContainerBroker, Kind};
-use kappa_integration_tests::harness;
+mod broker;
+
+use broker::{ContainerBroker, Kind};
+use kappa_test_broker::harness;
 use std::io::Read;
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ const REDPANDA: &str = "v25.2.1";
 
 /// Which broker runs in the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Apache Kafka, in the version of [`harness::kafka_version`].
     Kafka,
     /// Redpanda.
@@ -24,7 +24,7 @@ pub enum Kind {
 
 impl Kind {
     /// As `KAPPA_TEST_CONTAINER` says; Kafka if it says nothing. An unknown name is returned as the error.
-    pub fn from_env() -> Result<Kind, String> {
+    pub(crate) fn from_env() -> Result<Kind, String> {
         match std::env::var("KAPPA_TEST_CONTAINER").unwrap_or_default().as_str() {
             "" | "kafka" => Ok(Kind::Kafka),
             "redpanda" => Ok(Kind::Redpanda),
@@ -35,14 +35,14 @@ impl Kind {
 
 /// A broker in a container; dropping it removes the container.
 #[derive(Debug)]
-pub struct ContainerBroker {
+pub(crate) struct ContainerBroker {
     address: String,
     _container: Container<GenericImage>,
 }
 
 impl ContainerBroker {
     /// Starts one and waits until it answers with its metadata.
-    pub fn start(kind: Kind) -> Result<ContainerBroker, Box<dyn std::error::Error>> {
+    pub(crate) fn start(kind: Kind) -> Result<ContainerBroker, Box<dyn std::error::Error>> {
         // Chosen by us, because the broker must be told what clients will dial.
         let port = ports::free().ok_or("there is no free port")?;
         let request = match kind {
@@ -59,7 +59,7 @@ impl ContainerBroker {
     }
 
     /// Where clients reach it.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 }
