@@ -46,7 +46,7 @@ fn topology() -> Result<Topology, TopologyError> {
     app.stream("flights", utf8(), json::<Flight>())
         .filter(|_, flight| flight.delay_minutes > 0)
         .select_key(utf8(), |_, flight| flight.origin.clone())
-        .join(&airports, |flight, airport| Delay::new(flight, airport))
+        .join(&airports, Delay::new)
         .group_by_key()
         .aggregate("delays", json(), Delays::default, |_, delay, delays| delays.add(delay))
         .to_view("delays-by-airport");

@@ -1,0 +1,26 @@
+//! The DSL's semantics, operator by operator, through the test driver. Expected values come from Kafka
+//! Streams' documented behaviour and published join vectors, or from hand calculation.
+
+mod aggregates;
+mod errors;
+mod laziness;
+mod plans;
+mod processors;
+mod stateless;
+mod tables;
+
+/// What a test gives back.
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// A record as outputs show it.
+fn at<V>(key: &str, value: Option<V>, timestamp_ms: i64) -> (String, Option<V>, i64) {
+    (key.to_owned(), value, timestamp_ms)
+}
+
+/// Every update is passed on at once, as in Kafka Streams' golden tests (cache of 0 bytes).
+const AT_ONCE: kappa_core::testing::TestOptions =
+    kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 0, commit_every_record: true };
+
+/// Results wait for a commit by the test.
+const AT_COMMIT: kappa_core::testing::TestOptions =
+    kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 1 << 20, commit_every_record: false };
