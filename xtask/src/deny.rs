@@ -10,6 +10,10 @@ pub(crate) fn deny() -> Result<(), Failure> {
     let program = installed()?;
     // Needs nothing but the crates themselves, so it runs wherever the build runs.
     run::step(&mut command(&program, &["check", "licenses", "bans", "sources"]))?;
+    let container = ["--manifest-path", "integration-tests/containers/Cargo.toml", "--config", "deny.toml"];
+    run::step(
+        Command::new(&program).current_dir(run::root()).args(container).args(["check", "licenses", "bans", "sources"]),
+    )?;
     if fetch_advisories(&program) {
         return run::step(&mut command(&program, &["check", "--disable-fetch", "advisories"])).map(drop);
     }
