@@ -9,13 +9,23 @@
 
 mod buffer;
 mod codec;
+mod directory;
+#[cfg(feature = "rocksdb")]
+mod fault;
 mod memory;
+#[cfg(feature = "rocksdb")]
+mod rocks;
 mod row;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use buffer::{BufferOptions, BufferedStore, Visit};
 pub use codec::{Codec, CodecError, CodecId};
+pub use directory::StateDirectory;
 pub use memory::MemoryBackend;
+#[cfg(feature = "rocksdb")]
+pub use rocks::{MemoryBudget, RocksBackend, RocksOptions};
 pub use store::{
     Change, Direction, Entry, KeyValueStore, Layer, ManagedStore, Mark, StateBackend, StateError, StoreCursor, StoreId,
     TailBound,

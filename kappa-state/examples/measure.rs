@@ -1,0 +1,160 @@
+//! Prints what state costs a record: `cargo run --release -p kappa-state --example measure`.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kappa_state::{
+    BufferOptions, BufferedStore, Codec, CodecError, KeyValueStore, Layer, ManagedStore, Mark, MemoryBackend,
+    MemoryBudget, RocksBackend, RocksOptions, StateBackend, StateError, StoreId, TailBound,
+};
+
+#[derive(Debug)]
+struct Number;
+
+impl Codec<u64> for Number {
+    fn encode(&self, value: &u64, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        out.extend_from_slice(&value.to_be_bytes());
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<u64, CodecError> {
+        bytes.try_into().map(u64::from_be_bytes).map_err(CodecError::new)
+    }
+}
+
+const RECORDS: u64 = 2_000_000;
+
+/// Spreads numbers over the key space, the same in every run.
+fn key(number: u64) -> [u8; 8] {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()
+}
+
+fn print(what: &str, spent: Duration, records: u64) {
+    println!("{what:<58} {:>8.0} ns", spent.as_nanos() as f64 / records as f64);
+}
+
+fn id(store: &str) -> StoreId {
+    StoreId { task: "0-0".into(), store: store.into() }
+}
+
+fn buffered(behind: Box<dyn KeyValueStore>, cache_bytes: usize) -> BufferedStore<u64> {
+    let tail_bound = TailBound { records: 100_000, bytes: u64::MAX, age_ms: i64::MAX };
+    let options = BufferOptions { tail_bound, cache_bytes, keep_old: false };
+    BufferedStore::open(id("buffered"), behind, Arc::new(Number), options).unwrap()
+}
+
+fn hot_updates(keys: u64) {
+    let mut store = buffered(MemoryBackend::new().open(&id("hot")).unwrap(), 64 << 20);
+    let start = Instant::now();
+    for number in 0..RECORDS {
+        let count = |row: Option<(u64, i64)>| Some((row.map_or(1, |(count, _)| count + 1), number as i64));
+        store.update(&key(number % keys), count).unwrap();
+    }
+    print(&format!("update of {keys} hot keys"), start.elapsed(), RECORDS);
+}
+
+fn unique_keys(backend: &RocksBackend, chunk: u64) {
+    let mut store = buffered(backend.open(&id(&format!("unique-{chunk}"))).unwrap(), 10 << 20);
+    let mut flushing = Duration::ZERO;
+    let start = Instant::now();
+    let cpu = cpu_time();
+    for number in 0..RECORDS {
+        store.update(&key(number), |row| Some((row.map_or(1, |(count, _)| count + 1), 0))).unwrap();
+        if (number + 1) % chunk == 0 {
+            store.stage(|_| Ok::<_, StateError>(())).unwrap();
+            store.committed(Some(number as i64 + 1), b"", 0).unwrap();
+            let before = Instant::now();
+            store.flush(0, true).unwrap();
+            flushing += before.elapsed();
+        }
+    }
+    print(&format!("update, stage, commit, flush; unique keys, chunks of {chunk}"), start.elapsed(), RECORDS);
+    print("  of it flush", flushing, RECORDS);
+    backend.settle().unwrap();
+    print("  all with merges to the end: wall", start.elapsed(), RECORDS);
+    print("  all with merges to the end: CPU", cpu_time() - cpu, RECORDS);
+}
+
+fn apply(backend: &RocksBackend, chunk: u64) {
+    let mut store = backend.open(&id(&format!("apply-{chunk}"))).unwrap();
+    let mut applying = Duration::ZERO;
+    let mut cpu = Duration::ZERO;
+    let start = Instant::now();
+    for first in (0..RECORDS).step_by(chunk as usize) {
+        let mut entries: Vec<_> = (first..first + chunk)
+            .map(|number| (key(number).into(), Some(vec![7_u8; 16].into_boxed_slice())))
+            .collect();
+        entries.sort();
+        let before = (Instant::now(), cpu_time());
+        store.apply(&Layer { entries }, &Mark { changelog_offset: first as i64, operator_time: vec![] }).unwrap();
+        applying += before.0.elapsed();
+        cpu += cpu_time() - before.1;
+    }
+    print(&format!("apply, chunks of {chunk}: wall in apply"), applying, RECORDS);
+    let before = cpu_time();
+    backend.settle().unwrap();
+    print("  CPU in apply and merges", cpu + (cpu_time() - before), RECORDS);
+    println!("  settled after {:?}, {} bytes", start.elapsed(), store.size_bytes());
+    gets(&*store);
+}
+
+fn gets(store: &dyn KeyValueStore) {
+    let mut row = Vec::new();
+    for (what, offset, expected) in [("get hit", 0, true), ("get miss", RECORDS, false)] {
+        // Twice: the first round fills the cache.
+        for round in 0..2 {
+            let start = Instant::now();
+            for number in 0..RECORDS / 4 {
+                row.clear();
+                let found = store.get(&key(offset + number * 7 % RECORDS), &mut row).unwrap();
+                assert_eq!(found, expected);
+            }
+            if round == 1 {
+                print(&format!("  {what}"), start.elapsed(), RECORDS / 4);
+            }
+        }
+    }
+}
+
+fn tiny(backend: &RocksBackend, entries: u64) {
+    let mut store = backend.open(&id(&format!("tiny-{entries}"))).unwrap();
+    let start = Instant::now();
+    for round in 0..100 {
+        let mut entries: Vec<_> =
+            (0..entries).map(|n| (key(n + round * 7).into(), Some(vec![7_u8; 16].into_boxed_slice()))).collect();
+        entries.sort();
+        store.apply(&Layer { entries }, &Mark { changelog_offset: round as i64, operator_time: vec![] }).unwrap();
+    }
+    print(&format!("apply of {entries} entries, a layer"), start.elapsed(), 100);
+}
+
+/// User and system time of the process so far.
+fn cpu_time() -> Duration {
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return Duration::ZERO };
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    // A tick is 10 ms on Linux.
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+fn main() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = RocksBackend::open(&RocksOptions {
+        path: dir.path().to_owned(),
+        application_id: "measure-v1".into(),
+        topology_fingerprint: "0".into(),
+        memory: MemoryBudget::new(256 << 20),
+    })
+    .unwrap();
+    for keys in [100, 10_000, 100_000] {
+        hot_updates(keys);
+    }
+    for chunk in [20_000, 100_000] {
+        unique_keys(&backend, chunk);
+        apply(&backend, chunk);
+    }
+    for entries in [1, 100] {
+        tiny(&backend, entries);
+    }
+}
