@@ -1,7 +1,7 @@
 //! Appending without transactions, and what every appender does: A1, A2, A8, A10, A11.
 
 use super::Harness;
-use super::kit::{DEADLINE, Kit, spec};
+use super::kit::{DEADLINE, Kit, incompressible, spec};
 use crate::log::*;
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ pub(super) fn record_too_large_is_refused(harness: &dyn Harness) {
     let kit = Kit::new(harness);
     let topic = small_records_topic(&kit);
     let mut writer = kit.plain();
-    let big = "x".repeat(20_000);
+    let big = incompressible(20_000);
     let refused = writer.try_put(&topic, 0, &[&big]).and_then(|()| writer.append.flush(DEADLINE).map(drop));
     assert!(matches!(refused, Err(LogError::RecordTooLarge { .. })), "{refused:?}");
     writer.put_now(&topic, 0, &["small"]);
@@ -131,7 +131,7 @@ pub(super) fn record_too_large_keeps_its_transaction_from_committing(harness: &d
     let mut writer = kit.transactional(&kit.unique("tx"));
     writer.append.begin().unwrap();
     writer.put(&topic, 0, &["first"]);
-    let big = "x".repeat(20_000);
+    let big = incompressible(20_000);
     let refused = writer.try_put(&topic, 0, &[&big]).and_then(|()| writer.append.commit().map(drop));
     assert!(matches!(refused, Err(LogError::RecordTooLarge { .. } | LogError::AbortRequired { .. })), "{refused:?}");
     writer.append.abort().unwrap();
@@ -142,7 +142,7 @@ pub(super) fn record_too_large_keeps_its_transaction_from_committing(harness: &d
 /// A topic that takes records of 10,000 bytes.
 fn small_records_topic(kit: &Kit<'_>) -> String {
     let mut spec = spec(&kit.unique("small"), 1);
-    spec.settings = vec![("max.message.bytes".to_owned(), "10000".to_owned())];
+    spec.settings.push(("max.message.bytes".to_owned(), "10000".to_owned()));
     kit.topics().create(&spec).unwrap();
     spec.name
 }

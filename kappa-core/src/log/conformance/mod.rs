@@ -15,9 +15,12 @@
 
 mod appending;
 mod kit;
+mod membership;
+mod offsets;
 mod reading;
 mod topics;
 mod transactional_reading;
+mod transactions;
 
 use super::SharedLog;
 use std::time::Duration;
@@ -155,5 +158,46 @@ cases! {
         record_too_large_keeps_its_transaction_from_committing [A6]
         flush_and_commit_do_not_wait_for_linger [A11 A10]
         closing_leaves_what_was_flushed [A10]
+    }
+    transactions {
+        partitions_and_topics_commit_as_one [A4 A6]
+        commit_tells_positions_of_its_own_records [A8]
+        empty_transaction_leaves_no_trace [A9]
+        appender_goes_on_after_an_abort [A4 A5]
+        newer_appender_fences_an_older_one [A3]
+        init_ends_what_an_earlier_appender_left_open [A3 A7 F2]
+        appenders_with_ids_of_their_own_do_not_meet [A3]
+        transaction_open_too_long_is_aborted_by_the_log [A12]
+        closing_aborts_the_open_transaction [A4]
+        offsets_become_visible_with_the_records [A4 G1]
+        offsets_alone_make_a_transaction [A4]
+        undecided_offsets_are_unstable_never_old [G1 G4]
+        offsets_of_an_owner_that_is_gone_are_settled_by_its_id [A3 A7 G1]
+    }
+    offsets {
+        plain_commits_are_kept_with_their_metadata [G2]
+        offsets_come_in_the_order_asked_and_none_where_none [G2]
+        group_that_never_was_has_no_offsets [G2 G4]
+        groups_do_not_meet [G2]
+        reading_offsets_does_not_join_the_group [G3]
+    }
+    membership {
+        lone_member_gets_all_tasks [M1]
+        group_grows_and_shrinks_by_the_minimum [M1 M2]
+        members_beyond_the_tasks_stay_idle [M1]
+        revoked_task_is_given_only_after_the_acknowledgement [M2]
+        member_may_commit_until_it_acknowledges [M2 M4]
+        older_generation_is_refused_at_send_offsets_and_commit [A5 M4]
+        plain_commit_of_an_older_generation_is_refused [M4]
+        unknown_member_is_refused [A5 M4]
+        leaving_hands_tasks_over_at_once [M5]
+        woken_member_learns_of_its_loss_before_all_else [M3 M4 M8]
+        woken_members_transaction_is_refused [A5 M4]
+        member_that_polls_keeps_its_tasks [M8 M2]
+        static_member_comes_back_to_its_tasks [M5]
+        static_seat_is_given_away_after_its_session [M5]
+        second_process_with_an_instance_id_fences_the_first [M6]
+        missing_task_topic_is_an_error [M7]
+        many_members_come_and_go_and_no_task_is_doubled [M1 M2]
     }
 }
