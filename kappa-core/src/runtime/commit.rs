@@ -10,9 +10,10 @@
 //! 5. Only now do queues and stores take the new positions.
 
 use super::metadata::OffsetMetadata;
+use super::rules::{Rule, Rules};
 use super::shared::Shared;
 use super::task::Task;
-use crate::log::{Append, LogError, OffsetCommit, Position};
+use crate::log::{Append, LogError, MemberStamp, OffsetCommit, Position};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(crate) struct CommitContext<'w> {
     pub(crate) transactional_id: Option<&'w str>,
     pub(crate) refresh_ms: i64,
     pub(crate) now_ms: i64,
+    pub(crate) rules: Rules,
 }
 
 /// One commit.
@@ -48,17 +50,21 @@ impl Commit<'_> {
     }
 
     /// Commits everything appended so far, with the tasks' offsets.
-    pub(crate) fn run(self, client: &mut dyn Append, in_transaction: &mut bool) -> Result<(), LogError> {
+    pub(crate) fn run(mut self, client: &mut dyn Append, in_transaction: &mut bool) -> Result<(), LogError> {
         let offsets = self.offsets();
         let positions = match self.context.transactional_id {
             Some(_) => self.transactional(client, in_transaction, &offsets)?,
             None => self.plain(client, &offsets)?,
         };
-        self.settle(positions).map_err(|error| LogError::Fatal { operation: "commit", reason: error.to_string() })
+        if self.context.rules.hold(Rule::StoresAfterCommit) {
+            self.tell_stores(positions)?;
+        }
+        self.tell_queues();
+        Ok(())
     }
 
     fn transactional(
-        &self,
+        &mut self,
         client: &mut dyn Append,
         in_transaction: &mut bool,
         offsets: &[OffsetCommit],
@@ -66,9 +72,12 @@ impl Commit<'_> {
         Self::begin(client, in_transaction, true)?;
         if !offsets.is_empty() {
             let stamp = self.stamp()?;
-            client.send_offsets(offsets, &stamp)?;
+            self.send_offsets(client, offsets, &stamp)?;
         } else {
             self.check_epochs()?;
+        }
+        if !self.context.rules.hold(Rule::StoresAfterCommit) {
+            self.tell_stores(Vec::new())?;
         }
         let positions = client.commit()?;
         *in_transaction = false;
@@ -87,14 +96,31 @@ impl Commit<'_> {
         Ok(positions)
     }
 
+    fn send_offsets(
+        &self,
+        client: &mut dyn Append,
+        offsets: &[OffsetCommit],
+        stamp: &MemberStamp,
+    ) -> Result<(), LogError> {
+        match self.context.shared.member() {
+            Some(member) if !self.context.rules.hold(Rule::OffsetsInTransaction) => {
+                member.commit_offsets(offsets, stamp, PLAIN_COMMIT_DEADLINE)
+            }
+            _ => client.send_offsets(offsets, stamp),
+        }
+    }
+
     /// The stamp first, the epochs after it: see the module's head.
-    fn stamp(&self) -> Result<crate::log::MemberStamp, LogError> {
+    fn stamp(&self) -> Result<MemberStamp, LogError> {
         let stamp = self.context.shared.member().and_then(|member| member.stamp()).ok_or_else(not_a_member)?;
         self.check_epochs()?;
         Ok(stamp)
     }
 
     fn check_epochs(&self) -> Result<(), LogError> {
+        if !self.context.rules.hold(Rule::FenceByEpoch) {
+            return Ok(());
+        }
         let epochs = &self.context.shared.epochs;
         match self.tasks.values().find(|task| !epochs.is_current(task.incarnation)) {
             None => Ok(()),
@@ -119,31 +145,37 @@ impl Commit<'_> {
             .collect()
     }
 
-    /// Tells queues and stores that it is done.
-    fn settle(self, mut positions: Vec<Position>) -> Result<(), kappa_state::StateError> {
+    /// Tells the stores that it is done.
+    fn tell_stores(&mut self, mut positions: Vec<Position>) -> Result<(), LogError> {
         positions.sort_by_key(|position| (position.topic, position.partition));
         let now_ms = self.context.now_ms;
-        for task in self.tasks.values_mut() {
-            if task.touched {
-                let operator_time = task.operator_time();
-                for index in 0..task.processor.store_count() {
-                    let changelog = task.changelogs[index].map(|output| task.outputs[output].handle);
-                    let next_offset = changelog.and_then(|topic| {
-                        let key = (topic, task.id.partition);
-                        let found = positions.binary_search_by_key(&key, |at| (at.topic, at.partition)).ok()?;
-                        Some(positions[found].next_offset)
-                    });
-                    task.processor.store(index).committed(next_offset, &operator_time, now_ms)?;
-                }
-                task.touched = false;
+        for task in self.tasks.values_mut().filter(|task| task.touched) {
+            let operator_time = task.operator_time();
+            for index in 0..task.processor.store_count() {
+                let changelog = task.changelogs[index].map(|output| task.outputs[output].handle);
+                let next_offset = changelog.and_then(|topic| {
+                    let key = (topic, task.id.partition);
+                    let found = positions.binary_search_by_key(&key, |at| (at.topic, at.partition)).ok()?;
+                    Some(positions[found].next_offset)
+                });
+                let told = task.processor.store(index).committed(next_offset, &operator_time, now_ms);
+                told.map_err(|error| LogError::Fatal { operation: "commit", reason: error.to_string() })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Tells the queues that it is done.
+    fn tell_queues(&mut self) {
+        let now_ms = self.context.now_ms;
+        for task in self.tasks.values_mut() {
+            task.touched = false;
             for (_, queue) in &mut task.sources {
                 if let Some(offset) = queue.to_commit(now_ms, self.context.refresh_ms) {
                     queue.set_committed(offset, now_ms);
                 }
             }
         }
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 //! - Threads of a process don't show in the group: adding one moves nothing.
 
 use super::layout::AppLayout;
+use super::rules::Rule;
 use super::settings::Settings;
 use super::shared::{Holder, RestoreRequest, Shared, WorkerCommand};
 use crate::Error;
@@ -105,8 +106,7 @@ impl Coordinator {
                     tasks = self.names(&tasks),
                     "tasks lost: the group took this process for dead; uncommitted work is dropped, the group is joined again"
                 );
-                self.take_away(&tasks);
-                self.acknowledge()
+                self.take_away_and_acknowledge(&tasks)
             }
             MembershipEvent::Revoked { tasks, lost: false } => {
                 let tasks = numbers(&tasks);
@@ -182,7 +182,16 @@ impl Coordinator {
         }
         let tasks = giving_up.tasks.clone();
         self.giving_up = None;
-        self.take_away(&tasks);
+        self.take_away_and_acknowledge(&tasks)
+    }
+
+    fn take_away_and_acknowledge(&mut self, tasks: &BTreeSet<usize>) -> Result<(), Error> {
+        if !self.settings.rules.hold(Rule::EpochBeforeAcknowledge) {
+            let acknowledged = self.acknowledge();
+            self.take_away(tasks);
+            return acknowledged;
+        }
+        self.take_away(tasks);
         self.acknowledge()
     }
 

@@ -15,6 +15,7 @@ mod metrics;
 mod prepare;
 mod queue;
 mod restore;
+mod rules;
 mod running;
 mod settings;
 mod shared;
@@ -32,6 +33,8 @@ pub use metadata::OffsetMetadata;
 pub use metrics::RuntimeMetrics;
 pub use prepare::{ensure, prepare};
 pub use restore::Restorer;
+#[doc(hidden)]
+pub use rules::{Rule, Rules};
 pub use running::{AppStatus, RunningApp, Runtime};
 pub use settings::{BadRecords, Guarantee, Settings};
 pub use shared::{Holder, Shared};

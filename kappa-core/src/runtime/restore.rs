@@ -14,6 +14,7 @@
 use super::epochs::TaskEpoch;
 use super::layout::{AppLayout, TaskId};
 use super::metadata::OffsetMetadata;
+use super::rules::Rule;
 use super::settings::{Guarantee, Settings};
 use super::shared::{Holder, ReadyTask, RestoreRequest, Shared, WorkerCommand};
 use crate::Error;
@@ -229,7 +230,7 @@ impl Restorer {
             .map(|(index, source)| (index, TopicPartition::new(Arc::clone(&source.topic), id.partition)))
             .collect();
         let partitions: Vec<TopicPartition> = sources.iter().map(|(_, partition)| partition.clone()).collect();
-        let committed = match self.offsets.committed(&partitions, OFFSETS_DEADLINE) {
+        let committed = match self.committed(&partitions) {
             Err(LogError::OffsetsUnstable { .. }) if now_ms >= takeover_at_ms => {
                 self.take_over(&partitions)?;
                 self.jobs[at].stage = Stage::Waiting { takeover_at_ms: now_ms + self.settings.takeover_after_ms };
@@ -238,6 +239,14 @@ impl Restorer {
             other => other?,
         };
         self.open(at, &sources, committed)
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
+        if self.settings.rules.hold(Rule::WaitForDecidedOffsets) {
+            self.offsets.committed(partitions, OFFSETS_DEADLINE)
+        } else {
+            self.offsets.peek(partitions, OFFSETS_DEADLINE)
+        }
     }
 
     /// Ends the transaction that holds these offsets, by taking the transactional id of whoever committed them last.
@@ -362,9 +371,10 @@ impl Restorer {
                 }
             }
         }
+        let to_high_watermark = self.settings.rules.hold(Rule::RestoreToHighWatermark);
         for end in polled.ends {
             if let Some((_, reading)) = self.store_of(end.token)
-                && end.offset >= reading.target
+                && (end.offset >= reading.target || !to_high_watermark)
             {
                 reading.position = reading.position.max(end.offset);
                 reading.done = true;

@@ -82,6 +82,9 @@ pub struct Settings {
     /// `KAPPA_OFFSET_REFRESH_MS`, default 12 h: idle inputs' offsets are committed again this often, since the broker forgets
     /// offsets of topics the group is not subscribed to (`offsets.retention.minutes`).
     pub offset_refresh_ms: i64,
+    /// The rules that make results exact; all of them hold.
+    #[doc(hidden)]
+    pub rules: super::Rules,
 }
 
 impl Default for Settings {
@@ -109,6 +112,7 @@ impl Default for Settings {
             fetch_bytes: 64 * 1024 * 1024,
             revoke_wait_ms: 5_000,
             offset_refresh_ms: 12 * 3_600 * 1_000,
+            rules: super::Rules::default(),
         }
     }
 }

@@ -207,6 +207,24 @@ impl EmbeddedAppend {
         partitions.into_iter().filter_map(delay).collect()
     }
 
+    #[cfg(feature = "testing")]
+    fn commit_delay_ms(&self) -> Option<i64> {
+        self.caller.hook()?.commit_delay_ms(&self.caller.describe(Operation::Commit))
+    }
+
+    /// Sends a commit that arrives later, and hears nothing of it.
+    fn send_late(&self, stamp: &ProducerStamp, delay_ms: i64) -> Result<(), LogError> {
+        self.caller.before(Operation::Commit)?;
+        self.caller.shared.lock().delay_commit(stamp, delay_ms);
+        Err(Operation::Commit.lost_answer())
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[expect(clippy::unused_self, reason = "without faults no commit is late")]
+    fn commit_delay_ms(&self) -> Option<i64> {
+        None
+    }
+
     #[cfg(not(feature = "testing"))]
     #[expect(clippy::unused_self, reason = "without faults no marker is late")]
     fn marker_delays(&self, _: &ProducerStamp) -> MarkerDelays {
@@ -332,7 +350,10 @@ impl Append for EmbeddedAppend {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
-        let ended = self.end(Operation::Commit, &stamp, true);
+        let ended = match self.commit_delay_ms() {
+            Some(delay_ms) => self.send_late(&stamp, delay_ms),
+            None => self.end(Operation::Commit, &stamp, true),
+        };
         self.note(ended)?;
         self.is_open = false;
         Ok(self.take_positions())

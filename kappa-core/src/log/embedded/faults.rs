@@ -36,6 +36,12 @@ pub trait FaultHook: Send + Sync + fmt::Debug {
     /// How long the marker of a decided transaction is late in a partition; `None` for not at all. The
     /// offsets of the transaction are visible at once.
     fn marker_delay_ms(&self, call: &Call<'_>, partition: &TopicPartition) -> Option<i64>;
+
+    /// How long a commit stays under way: the caller hears [`LogError::OutcomeUnknown`] at once, and the
+    /// commit takes effect that much later, unless its client is fenced by then. `None` for not at all.
+    fn commit_delay_ms(&self, _: &Call<'_>) -> Option<i64> {
+        None
+    }
 }
 
 /// What a rule of a [`FaultPlan`] does.

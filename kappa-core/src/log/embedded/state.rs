@@ -7,7 +7,7 @@
 
 use super::groups::Group;
 use super::table::TopicTable;
-use super::transactions::{LateMarker, Transactional};
+use super::transactions::{LateCommit, LateMarker, Transactional};
 use std::collections::BTreeMap;
 
 /// The log's whole state.
@@ -19,6 +19,7 @@ pub(super) struct State {
     pub(super) transactions: BTreeMap<String, Transactional>,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) late_markers: Vec<LateMarker>,
+    pub(super) late_commits: Vec<LateCommit>,
     pub(super) next_producer: i64,
 }
 
@@ -31,6 +32,7 @@ impl State {
         }
         let now_ms = self.now_ms;
         self.write_late_markers(|marker| marker.due_ms <= now_ms);
+        self.take_late_commits();
         self.expire_transactions();
         for (name, group) in &mut self.groups {
             let tasks = self.topics.topic(&group.task_topic).map_or(0, |topic| topic.spec.partitions);
@@ -44,7 +46,8 @@ impl State {
         let open = self.transactions.values().filter_map(|entry| entry.open.as_ref());
         let transactions = open.map(|open| open.deadline_ms);
         let sessions = self.groups.values().filter_map(Group::next_expiry_ms);
-        markers.chain(transactions).chain(sessions).min().unwrap_or(i64::MAX)
+        let commits = self.late_commits.iter().map(|commit| commit.due_ms);
+        markers.chain(commits).chain(transactions).chain(sessions).min().unwrap_or(i64::MAX)
     }
 
     /// The group of that name, made if there is none.

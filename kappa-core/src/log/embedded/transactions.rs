@@ -36,6 +36,13 @@ pub(super) struct LateMarker {
     commit: bool,
 }
 
+/// A commit that its client has sent and that has not arrived yet.
+#[derive(Debug)]
+pub(super) struct LateCommit {
+    pub(super) due_ms: i64,
+    stamp: ProducerStamp,
+}
+
 /// Proof of being a transactional id's present client.
 #[derive(Debug, Clone)]
 pub(super) struct ProducerStamp {
@@ -144,6 +151,24 @@ impl State {
             self.decide(stamp.producer, open, commit, delays);
         }
         Ok(())
+    }
+
+    /// Lets a commit arrive later.
+    pub(super) fn delay_commit(&mut self, stamp: &ProducerStamp, delay_ms: i64) {
+        let due_ms = self.now_ms.saturating_add(delay_ms);
+        self.next_due_ms = self.next_due_ms.min(due_ms);
+        self.late_commits.push(LateCommit { due_ms, stamp: stamp.clone() });
+    }
+
+    /// Takes the commits that have arrived by now; those of fenced clients have no effect.
+    pub(super) fn take_late_commits(&mut self) {
+        let now_ms = self.now_ms;
+        let arrived: Vec<LateCommit> = self.late_commits.extract_if(.., |commit| commit.due_ms <= now_ms).collect();
+        for LateCommit { stamp, .. } in arrived {
+            if self.end_transaction("commit", &stamp, true, &MarkerDelays::new()).is_err() {
+                tracing::debug!(transactional_id = %stamp.transactional_id, "a late commit of a fenced client is refused");
+            }
+        }
     }
 
     fn decide(&mut self, producer: i64, open: OpenTransaction, commit: bool, delays: &MarkerDelays) {

@@ -16,6 +16,7 @@ use self::appender::Appender;
 use super::commit::Commit;
 use super::layout::AppLayout;
 use super::queue::SourceQueue;
+use super::rules::Rule;
 use super::settings::{Guarantee, Settings};
 use super::shared::Shared;
 use super::task::Task;
@@ -125,6 +126,9 @@ impl Worker {
             Ok(records) => turn.records = records,
             Err(Setback::Rolled) => return Ok(turn),
             Err(Setback::Fatal(error)) => return Err(self.give_up(error)),
+        }
+        if !self.settings.rules.hold(Rule::BufferUntilCommit) {
+            self.write_through(now_ms)?;
         }
         if now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
             turn.settled = self.commit(now_ms)?;

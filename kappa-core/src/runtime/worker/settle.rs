@@ -27,6 +27,7 @@ impl Worker {
             transactional_id: self.transactional_id.as_deref(),
             refresh_ms,
             now_ms,
+            rules: self.settings.rules,
         };
         let timer = self.shared.metrics.commit_seconds.start_timer();
         let committed = Commit { context, tasks: &mut self.tasks }.run(&mut *appender.client, &mut self.in_transaction);
@@ -85,6 +86,22 @@ impl Worker {
             }
         }
         self.shared.metrics.tail_records.set(tail as i64);
+        Ok(())
+    }
+
+    /// What must never be: stores are written before the commit. Only where a test has switched the rule off.
+    pub(super) fn write_through(&mut self, now_ms: i64) -> Result<(), Error> {
+        if let Err(Setback::Fatal(error)) = self.flush_tasks() {
+            return Err(error);
+        }
+        for task in self.tasks.values_mut().filter(|task| task.touched) {
+            let operator_time = task.operator_time();
+            for index in 0..task.processor.store_count() {
+                let store = task.processor.store(index);
+                store.committed(None, &operator_time, now_ms)?;
+                store.flush(now_ms, true)?;
+            }
+        }
         Ok(())
     }
 
