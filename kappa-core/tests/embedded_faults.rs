@@ -2,6 +2,7 @@
 //! process that was stopped. On a manual clock: no test waits.
 
 #![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used)]
 
 use kappa_core::log::embedded::{EmbeddedLog, Fault, FaultPlan, InspectedKind, ManualClock, Operation};
 use kappa_core::log::*;

@@ -1,7 +1,8 @@
 //! Groups: M1–M8.
 
 use super::Harness;
-use super::kit::{DEADLINE, GroupMember, Kit, assert_disjoint, at, commit_of, settle};
+use super::kit::{DEADLINE, Kit, at, commit_of};
+use super::members::{GroupMember, assert_disjoint, settle};
 use crate::log::*;
 use std::collections::BTreeSet;
 use std::time::Duration;

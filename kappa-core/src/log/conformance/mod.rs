@@ -15,6 +15,7 @@
 
 mod appending;
 mod kit;
+mod members;
 mod membership;
 mod offsets;
 mod reading;

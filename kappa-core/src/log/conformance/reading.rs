@@ -7,6 +7,9 @@ use std::time::Duration;
 
 const COMMITTED: Isolation = Isolation::ReadCommitted;
 
+/// Key, value, timestamp, headers.
+type Written<'w> = (Option<&'w [u8]>, Option<&'w [u8]>, i64, Headers);
+
 pub(super) fn records_come_in_order_and_once(harness: &dyn Harness) {
     let kit = Kit::new(harness);
     let topic = kit.topic("order", 1);
@@ -26,7 +29,7 @@ pub(super) fn nulls_empties_headers_and_timestamps_come_back_as_written(harness:
     let topic = kit.topic("bytes", 1);
     let headers = Headers::empty().with("h", Some(b"1")).with("h", None).with("e", Some(b"")).with("h", Some(b"2"));
     let binary: Vec<u8> = (0..=255).collect();
-    let cases: [(Option<&[u8]>, Option<&[u8]>, i64, Headers); 5] = [
+    let cases: [Written<'_>; 5] = [
         (None, None, 1, Headers::empty()),
         (Some(b""), Some(b""), 0, Headers::empty()),
         (None, Some(&binary), 1_700_000_000_123, headers.clone()),

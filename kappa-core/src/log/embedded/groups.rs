@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One member's place in a group.
 #[derive(Debug)]
 pub(super) struct Seat {
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "shown when a test inspects a group"))]
     pub(super) client_id: String,
     pub(super) instance_id: Option<String>,
     pub(super) session_ms: i64,

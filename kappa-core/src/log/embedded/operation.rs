@@ -1,5 +1,6 @@
 //! The seam's operations by name, for errors and for fault injection.
 
+#[cfg(feature = "testing")]
 use crate::log::{DEFAULT_DEADLINE, LogError};
 
 macro_rules! operations {
@@ -49,6 +50,7 @@ operations! {
     Peek "last decided offsets",
 }
 
+#[cfg(feature = "testing")]
 impl Operation {
     /// What a caller gets when the operation was done and its answer lost.
     pub(super) fn lost_answer(self) -> LogError {

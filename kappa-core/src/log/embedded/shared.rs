@@ -72,6 +72,7 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) shared: Arc<Shared>,
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "fault hooks tell clients apart by it"))]
     pub(super) client_id: Arc<str>,
 }
 

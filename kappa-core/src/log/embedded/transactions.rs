@@ -132,6 +132,7 @@ impl State {
     }
 
     /// Which partitions a client's open transaction has written to.
+    #[cfg(feature = "testing")]
     pub(super) fn transaction_partitions(&self, stamp: &ProducerStamp) -> Vec<TopicPartition> {
         let open = self.transactions.get(&stamp.transactional_id).and_then(|entry| entry.open.as_ref());
         open.map(|open| open.partitions.iter().cloned().collect()).unwrap_or_default()
