@@ -32,6 +32,6 @@ pub use numbers::{
     F32Be, F64Be, I16Be, I32Be, I64Be, U32Be, U64Be, f32_be, f64_be, i16_be, i32_be, i64_be, u32_be, u64_be,
 };
 pub use postcard::{Postcard, postcard};
-pub(crate) use shared::SharedCodec;
+pub(crate) use shared::{Form, SharedCodec};
 pub use unkeyed::{Unkeyed, unkeyed};
 pub use utf8::{Utf8, utf8};

@@ -1,7 +1,7 @@
 //! A codec as operators hold it.
 
 use super::{Codec, CodecError, CodecId};
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,14 +10,27 @@ use std::sync::Arc;
 pub(crate) struct SharedCodec<T> {
     pub(crate) codec: Arc<dyn Codec<T>>,
     pub(crate) id: CodecId,
-    /// The codec's type, for fingerprints and messages.
-    pub(crate) name: &'static str,
+    /// The codec's type and the value's, for fingerprints and messages.
+    pub(crate) name: Arc<str>,
+}
+
+/// Which bytes stand for which values: two places that read one topic must agree on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Form {
+    codec: CodecId,
+    value: TypeId,
+    pub(crate) name: Arc<str>,
 }
 
 impl<T: 'static> SharedCodec<T> {
     pub(crate) fn new<C: Codec<T>>(codec: C) -> Self {
         let id = codec.id();
-        Self { codec: Arc::new(codec), id, name: type_name::<C>() }
+        let name = format!("{} of {}", type_name::<C>(), type_name::<T>()).into();
+        Self { codec: Arc::new(codec), id, name }
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        Form { codec: self.id, value: TypeId::of::<T>(), name: Arc::clone(&self.name) }
     }
 
     /// Stands where a codec is missing, in a topology that will be refused.
@@ -28,13 +41,13 @@ impl<T: 'static> SharedCodec<T> {
 
 impl<T> Clone for SharedCodec<T> {
     fn clone(&self) -> Self {
-        Self { codec: Arc::clone(&self.codec), id: self.id, name: self.name }
+        Self { codec: Arc::clone(&self.codec), id: self.id, name: Arc::clone(&self.name) }
     }
 }
 
 impl<T> fmt::Debug for SharedCodec<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(&self.name)
     }
 }
 

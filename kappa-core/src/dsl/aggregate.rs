@@ -76,7 +76,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
                 None => unreachable!("the store of an aggregate is always needed"),
             };
         let node = graph.borrow_mut().add(name, operator, &[input.node], Kind::Operator, Arc::new(make));
-        graph.borrow_mut().add_store(store(name, operator, Some(node), key.name, &value));
+        graph.borrow_mut().add_store(store(name, operator, Some(node), &key, &value));
         graph.borrow_mut().nodes[node].stores.push(index);
         let stream =
             KStream { graph, node, key: Known::Codec(key.clone()), value: Known::Codec(value), rekeyed: false };

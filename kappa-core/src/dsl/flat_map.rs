@@ -13,15 +13,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// Records whose value is null are dropped and counted (`null-value`).
     ///
     /// ```
-    /// # use kappa_core::{codec::utf8, testing::TestDriver, topology::Topology};
+    /// # use kappa_core::{codec::{i64_be, json, utf8}, testing::TestDriver, topology::Topology};
     /// let mut app = Topology::builder();
     /// app.stream("lines", utf8(), utf8())
-    ///     .flat_map(|_, line| line.split(' ').map(|word| (word.to_owned(), 1)).collect::<Vec<_>>())
-    ///     .with_key_codec(utf8())
+    ///     .flat_map(|_, line| line.split(' ').map(|word| (word.to_owned(), ())).collect::<Vec<_>>())
+    ///     .with_codecs(utf8(), json())
     ///     .group_by_key()
     ///     .count("words")
     ///     .to_view("words");
-    /// # let _ = app.build();
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// driver.input("lines", utf8(), utf8()).pipe("any", "to be or not to be", 5)?;
+    /// assert_eq!(driver.store("words", utf8(), i64_be()).get("be")?, Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn flat_map<K2: 'static, V2: 'static, I>(
         &self,

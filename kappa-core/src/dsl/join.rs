@@ -112,7 +112,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let mut stream = self.clone();
         match &self.key {
             Known::Codec(codec) if codec.id != table.key.id => {
-                let (stream, table) = (codec.name, table.key.name);
+                let (stream, table) = (codec.name.to_string(), table.key.name.to_string());
                 self.graph.borrow_mut().errors.push(TopologyError::KeyCodecs {
                     operator: title.clone(),
                     stream,

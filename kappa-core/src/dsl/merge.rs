@@ -33,7 +33,9 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let parents = [self.node, other.node];
         let node = self.graph.borrow_mut().add(&base, "merge", &parents, Kind::Operator, Arc::new(make));
         let (key, value) = (both(&self.key, &other.key, node), both(&self.value, &other.value, node));
-        KStream { graph: Rc::clone(&self.graph), node, key, value, rekeyed: self.rekeyed || other.rekeyed }
+        // Keys written in two ways are in two partitions.
+        let rekeyed = self.rekeyed || other.rekeyed || matches!(key, Known::Since(_));
+        KStream { graph: Rc::clone(&self.graph), node, key, value, rekeyed }
     }
 }
 

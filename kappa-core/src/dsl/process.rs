@@ -94,7 +94,7 @@ pub(crate) fn processor_store<K: 'static, V: Send + 'static>(
     key: SharedCodec<K>,
     value: SharedCodec<V>,
 ) -> StoreHandle<K, V> {
-    let store = store(name, "processor", None, key.name, &value);
+    let store = store(name, "processor", None, &key, &value);
     let flush = Arc::new(|assembly: &mut crate::topology::Assembly<'_>, index| assembly.log_only::<V>(index));
     let index = graph.borrow_mut().add_store(Store { needed: false, flush: Some(flush), ..store });
     StoreHandle::new(index, name, key)

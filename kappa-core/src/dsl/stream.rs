@@ -31,9 +31,12 @@ pub struct KStream<K, V> {
 
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// Says how keys are written from here on. Needed after operators that make new keys without a codec,
-    /// where a topic follows.
+    /// where a topic follows. Writing known keys in another way changes which partition they belong to, as
+    /// changing them would.
     pub fn with_key_codec(&self, key: impl Codec<K>) -> Self {
-        Self { key: Known::Codec(SharedCodec::new(key)), ..self.clone() }
+        let key = SharedCodec::new(key);
+        let rewritten = matches!(&self.key, Known::Codec(known) if known.id != key.id);
+        Self { key: Known::Codec(key), rekeyed: self.rekeyed || rewritten, ..self.clone() }
     }
 
     /// Says how values are written from here on. Needed after operators that make new values, where a
@@ -153,18 +156,19 @@ fn source_node<K: 'static, V: 'static>(
     };
     graph.check_name("topic", &name);
     let eager = matches!(topic, TopicRef::External(_));
-    let kind = Kind::Source { topic, partitions, key: key.name, value: value.name };
+    let kind = Kind::Source { topic, partitions, key: key.form(), value: value.form() };
     let (key, value) = (key.clone(), value.clone());
     let make = move |assembly: &mut Assembly<'_>, node| -> Erased {
         let next: Next<K, V> = assembly.next(node);
-        let entry: Box<dyn Entry> = Box::new(SourceEntry { key: key.clone(), value: value.clone(), eager, next });
+        let entry: Box<dyn Entry> =
+            Box::new(SourceEntry { name: assembly.name(node), key: key.clone(), value: value.clone(), eager, next });
         Box::new(entry)
     };
     graph.add(&name, "source", &[], kind, Arc::new(make))
 }
 
-/// Names of codecs with their types tell different ways of reading a topic apart.
-fn check_codecs<K, V>(
+/// A topic is decoded in one way, whoever reads it.
+fn check_codecs<K: 'static, V: 'static>(
     graph: &SharedGraph,
     node: NodeId,
     topic: &TopicRef,
@@ -172,10 +176,11 @@ fn check_codecs<K, V>(
     value: &SharedCodec<V>,
 ) {
     let mut graph = graph.borrow_mut();
-    let Kind::Source { key: first_key, value: first_value, .. } = graph.nodes[node].kind else { return };
-    for (part, first, second) in [("key", first_key, key.name), ("value", first_value, value.name)] {
+    let Kind::Source { key: first_key, value: first_value, .. } = graph.nodes[node].kind.clone() else { return };
+    for (part, first, second) in [("key", first_key, key.form()), ("value", first_value, value.form())] {
         if first != second {
-            let topic = crate::topology::display(topic);
+            let (topic, first, second) =
+                (crate::topology::display(topic), first.name.to_string(), second.name.to_string());
             graph.errors.push(TopologyError::SourceCodecs { topic, part, first, second });
         }
     }

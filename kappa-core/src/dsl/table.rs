@@ -14,7 +14,7 @@ use std::sync::Arc;
 ///
 /// A handle, like [`KStream`]. Its changes are passed on when they are committed, each key's last one, or
 /// every one at once where the stores' cache is set to 0 bytes.
-#[must_use = "a table that nothing reads or writes is an error when the topology is built"]
+#[must_use = "write the table with to() or to_view(), or join with it; `let _ =` keeps an aggregate for its store alone"]
 pub struct KTable<K, V> {
     /// Its changes; a null value deletes.
     pub(crate) stream: KStream<K, V>,
@@ -60,14 +60,14 @@ impl<K, V> fmt::Debug for KTable<K, V> {
 }
 
 /// A store for values of one type, that `owner` writes.
-pub(crate) fn store<V: Send + 'static>(
+pub(crate) fn store<K, V: Send + 'static>(
     name: &str,
     kind: &str,
     owner: Option<NodeId>,
-    key: &'static str,
+    key: &SharedCodec<K>,
     value: &SharedCodec<V>,
 ) -> Store {
-    let shape = format!("{kind} {key} {}", value.name);
+    let shape = format!("{kind} {} {}", key.name, value.name);
     let codec = Arc::clone(&value.codec);
     let open = move |scope: &TaskScope<'_>, id: StoreId| -> Result<Box<dyn Slot>, StateError> {
         let options =
@@ -75,12 +75,17 @@ pub(crate) fn store<V: Send + 'static>(
         let behind = scope.state.open(&id)?;
         Ok(Box::new(BufferedStore::open(id, behind, Arc::clone(&codec), options)?))
     };
-    Store { name: name.to_owned(), shape, owner, needed: true, open: Arc::new(open), flush: None }
+    Store { name: name.to_owned(), shape, owner, needed: true, table_of: None, open: Arc::new(open), flush: None }
 }
 
 /// The table of a topic, from its stream.
 pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: KStream<K, V>, name: &str) -> KTable<K, V> {
     let (key, value) = (stream.need_key("table"), stream.need_value("table"));
+    let known = stream.graph.borrow().stores.iter().position(|store| store.table_of == Some(stream.node));
+    if let Some(index) = known {
+        let owner = stream.graph.borrow().stores[index].owner.unwrap_or(stream.node);
+        return KTable { stream: stream.same(owner), store: index, key };
+    }
     let index = stream.graph.borrow().stores.len();
     let (node_key, node_value) = (key.clone(), value.clone());
     let node = stream.operator("table", move |assembly, node| TableSource {
@@ -90,7 +95,7 @@ pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: KStream<K, V>
         next: assembly.next_unless_stored(node, index),
     });
     // Kept only where something looks into it.
-    let store = Store { needed: false, ..store(name, "table", Some(node), key.name, &value) };
+    let store = Store { needed: false, table_of: Some(stream.node), ..store(name, "table", Some(node), &key, &value) };
     let mut graph = stream.graph.borrow_mut();
     graph.add_store(store);
     graph.nodes[node].stores.push(index);

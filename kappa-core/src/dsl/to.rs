@@ -83,7 +83,7 @@ pub(crate) fn sink<K: 'static, V: 'static>(
     key: SharedCodec<K>,
     value: SharedCodec<V>,
 ) {
-    let kind = Kind::Sink { topic: topic.clone(), key: key.name, value: value.name };
+    let kind = Kind::Sink { topic: topic.clone(), key: key.form(), value: value.form() };
     let make = move |assembly: &mut Assembly<'_>, node| {
         let keyed = matches!(topic, TopicRef::Repartition(_));
         let (key, value) = (key.clone(), value.clone());

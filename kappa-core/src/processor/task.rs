@@ -13,6 +13,7 @@ use crate::record::{Lazy, Record};
 use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
 use crate::topology::Entry;
 use kappa_state::ManagedStore;
+use std::sync::Arc;
 
 use super::chain::Next;
 
@@ -73,6 +74,7 @@ impl TaskProcessor for FusedTask {
 
 /// Where records of a topic enter.
 pub(crate) struct SourceEntry<K, V> {
+    pub(crate) name: Arc<str>,
     pub(crate) key: SharedCodec<K>,
     pub(crate) value: SharedCodec<V>,
     /// Decode on arrival, so that bad records are found where they enter. Not for topics that this
@@ -95,6 +97,18 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
             record.key()?;
             record.value()?;
         }
-        self.next.receive(&record, cx)
+        self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
+    }
+}
+
+/// What turns out undecodable only downstream is no bad input that could be skipped: the topology wrote it
+/// itself, and something may have been done for the record already.
+fn late(source: &str, error: ProcessError) -> ProcessError {
+    match error {
+        ProcessError::Undecodable { part, reason } => ProcessError::Operator {
+            operator: source.to_owned(),
+            reason: format!("a {part} that this application wrote can't be decoded: {reason}"),
+        },
+        other => other,
     }
 }

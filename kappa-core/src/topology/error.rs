@@ -67,9 +67,9 @@ pub enum TopologyError {
         /// `key` or `value`.
         part: &'static str,
         /// The one.
-        first: &'static str,
+        first: String,
         /// The other.
-        second: &'static str,
+        second: String,
     },
     /// A join whose sides can't be in the same partition.
     #[error(
@@ -80,9 +80,9 @@ pub enum TopologyError {
         /// The join.
         operator: String,
         /// The stream's key codec.
-        stream: &'static str,
+        stream: String,
         /// The table's key codec.
-        table: &'static str,
+        table: String,
     },
     /// Repartition topics that are joined have different numbers of partitions.
     #[error("{operator}: repartition topics {topics} are joined and must have the same number of partitions")]

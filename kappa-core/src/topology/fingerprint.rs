@@ -45,9 +45,9 @@ fn anchor(graph: &Graph, id: NodeId) -> Option<String> {
     let node = &graph.nodes[id];
     match &node.kind {
         Kind::Source { topic, partitions, key, value } => {
-            Some(format!("source {} {partitions:?} {key} {value}", display(topic)))
+            Some(format!("source {} {partitions:?} {} {}", display(topic), key.name, value.name))
         }
-        Kind::Sink { topic, key, value } => Some(format!("sink {} {key} {value}", display(topic))),
+        Kind::Sink { topic, key, value } => Some(format!("sink {} {} {}", display(topic), key.name, value.name)),
         Kind::Operator => {
             let mut stores: Vec<&str> = (node.stores.iter().map(|store| &graph.stores[*store]))
                 .filter(|store| store.needed)

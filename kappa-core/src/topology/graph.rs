@@ -6,6 +6,7 @@
 
 use super::assembly::Assembly;
 use super::{TopicRef, TopologyError};
+use crate::codec::Form;
 use crate::processor::Slot;
 use crate::task::TaskScope;
 use kappa_state::{StateError, StoreId};
@@ -30,11 +31,11 @@ type MakeFlush = Arc<dyn Fn(&mut Assembly<'_>, StoreIndex) + Send + Sync>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Reads a topic.
-    Source { topic: TopicRef, partitions: Option<i32>, key: &'static str, value: &'static str },
+    Source { topic: TopicRef, partitions: Option<i32>, key: Form, value: Form },
     /// Neither reads nor writes one.
     Operator,
     /// Writes a topic.
-    Sink { topic: TopicRef, key: &'static str, value: &'static str },
+    Sink { topic: TopicRef, key: Form, value: Form },
 }
 
 /// One operator.
@@ -64,6 +65,8 @@ pub(crate) struct Store {
     pub(crate) shape: String,
     /// The operator that writes it and passes its changes on; `None` for a processor's.
     pub(crate) owner: Option<NodeId>,
+    /// The source whose table it holds: a topic read as a table in several places is one table.
+    pub(crate) table_of: Option<NodeId>,
     /// Whether anything needs it.
     pub(crate) needed: bool,
     pub(crate) open: Open,

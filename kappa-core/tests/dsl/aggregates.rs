@@ -60,7 +60,7 @@ fn a_full_cache_passes_results_on_early() -> Outcome {
         .group_by_key()
         .reduce("last", |_, new| new.clone())
         .to_stream()
-        .for_each({ |_, value| assert!(!value.is_empty()) });
+        .for_each(|_, value| assert!(!value.is_empty()));
     app.stream("in", utf8(), utf8()).group_by_key().count("counts").to("out");
     let driver = TestDriver::with_options(&app.build()?, TestOptions { cache_bytes: 1, ..AT_COMMIT })?;
     driver.input("in", utf8(), utf8()).pipe("k", "v", 0)?;
@@ -96,6 +96,7 @@ fn null_keys_are_dropped_from_aggregates_and_before_repartitioning() -> Outcome 
     let driver = TestDriver::new(&app.build()?)?;
     driver.input("in", nullable(utf8()), utf8()).pipe(None::<String>, "v", 0)?;
     assert_eq!(driver.output("out", nullable(utf8()), i64_be()).read_all()?, []);
+    assert_eq!(driver.repartition("by-nothing", nullable(utf8()), utf8()).read_all()?, []);
     assert_eq!(driver.dropped(), [("null-key", 2)].into());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What `build()` refuses: each message names the operator and the mend.
 
-use kappa_core::codec::{i64_be, json, unkeyed, utf8};
+use kappa_core::codec::{Codec, CodecError, i32_be, i64_be, json, unkeyed, utf8};
 use kappa_core::dsl::Repartition;
 use kappa_core::topology::{Topology, TopologyBuilder, TopologyError};
 
@@ -68,6 +68,36 @@ fn one_topic_read_in_two_ways() {
         app.stream("in", utf8(), json::<String>()).to("b");
     };
     refused(build, &["topic in", "value", "Utf8", "Json"]);
+    // One codec type for several value types: still two ways.
+    let build = |app: &mut TopologyBuilder| {
+        app.stream("in", utf8(), Number).map_values(|_, n: &i32| *n).with_value_codec(Number).to("a");
+        app.stream("in", utf8(), Number).map_values(|_, n: &i64| *n).with_value_codec(Number).to("b");
+    };
+    refused(build, &["topic in", "Number of i32", "Number of i64"]);
+}
+
+/// A codec for several types of value.
+#[derive(Debug)]
+struct Number;
+
+impl Codec<i32> for Number {
+    fn encode(&self, value: &i32, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        i32_be().encode(value, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<i32, CodecError> {
+        i32_be().decode(bytes)
+    }
+}
+
+impl Codec<i64> for Number {
+    fn encode(&self, value: &i64, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        i64_be().encode(value, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<i64, CodecError> {
+        i64_be().decode(bytes)
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The DSL's semantics, operator by operator, through the test driver. Expected values come from Kafka
 //! Streams' documented behaviour and published join vectors, or from hand calculation.
 
+mod aborts;
 mod aggregates;
 mod errors;
 mod laziness;

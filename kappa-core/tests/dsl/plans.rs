@@ -87,6 +87,32 @@ fn the_fingerprint_knows_what_state_depends_on() -> Outcome {
     Ok(())
 }
 
+/// Keys written in two ways don't meet without a repartition topic, merged or written anew.
+#[test]
+fn keys_written_in_another_way_are_repartitioned() -> Outcome {
+    let mut app = Topology::builder();
+    let one = app.stream("one", utf8(), utf8());
+    let other = app.stream("other", json::<String>(), utf8());
+    one.merge(&other).with_key_codec(utf8()).group_by_key().count("merged").to("out");
+    one.with_key_codec(json()).group_by_key().count("rewritten").to("out");
+    let names: Vec<String> = app.build()?.plan().sub_topologies.iter().map(|sub| sub.name.clone()).collect();
+    assert_eq!(names, ["merged", "one-source", "rewritten"]);
+    Ok(())
+}
+
+#[test]
+fn a_topic_read_twice_as_a_table_is_one_table() -> Outcome {
+    let mut app = Topology::builder();
+    for out in ["a", "b"] {
+        let table = app.table("t", utf8(), utf8());
+        app.stream("in", utf8(), utf8()).join(&table, |v, _| v.clone()).with_value_codec(utf8()).to(out);
+    }
+    let topology = app.build()?;
+    assert_eq!(topology.plan().sub_topologies.len(), 1);
+    assert_eq!(topology.plan().sub_topologies[0].stores.len(), 1);
+    Ok(())
+}
+
 #[test]
 fn a_topology_is_shared_by_threads() {
     fn shared<T: Send + Sync + Clone>() {}
