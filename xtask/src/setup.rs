@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Something a build needs.
+#[derive(Clone, Copy)]
 struct Need {
     what: &'static str,
     /// Package names on Debian and Ubuntu; the first that the system knows is taken.
@@ -56,8 +57,7 @@ pub(crate) fn for_broker() -> Result<(), Failure> {
 /// `cargo xtask setup`.
 pub(crate) fn setup(arguments: Arguments) -> Result<(), Failure> {
     arguments.done()?;
-    for_build()?;
-    for_broker()?;
+    ensure(&[BUILD, BROKER].concat())?;
     println!("everything needed is there: C and C++ compiler, make, pkg-config, OpenSSL, libclang, Java, Maven");
     Ok(())
 }
