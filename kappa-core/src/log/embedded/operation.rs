@@ -1,6 +1,5 @@
 //! The seam's operations by name, for errors and for fault injection.
 
-#[cfg(feature = "testing")]
 use crate::log::{DEFAULT_DEADLINE, LogError};
 
 macro_rules! operations {
@@ -50,7 +49,6 @@ operations! {
     Peek "last decided offsets",
 }
 
-#[cfg(feature = "testing")]
 impl Operation {
     /// What a caller gets when the operation was done and its answer lost.
     pub(super) fn lost_answer(self) -> LogError {
