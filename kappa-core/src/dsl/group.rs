@@ -13,6 +13,17 @@ pub struct KGroupedStream<K, V> {
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// Groups records by their key. Where the key was changed upstream, the aggregate reads them through a
     /// repartition topic named as its store.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, testing::TestDriver, topology::Topology};
+    /// let mut app = Topology::builder();
+    /// app.stream("flights", utf8(), utf8()).group_by_key().count("flights-by-number").to("out");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// driver.input("flights", utf8(), utf8()).pipe("OK1", "PRG", 10)?;
+    /// assert_eq!(driver.output("out", utf8(), i64_be()).read_all()?, [("OK1".into(), Some(1), 10)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn group_by_key(&self) -> KGroupedStream<K, V> {
         KGroupedStream { stream: self.clone() }
     }
