@@ -157,14 +157,19 @@ fn main() {
         memory: MemoryBudget::new(256 << 20),
     })
     .unwrap();
-    for keys in [100, 10_000, 100_000] {
-        hot_updates(keys);
+    // Which part; all without an argument.
+    let part = std::env::args().nth(1);
+    let wanted = |name| part.as_deref().is_none_or(|part| part == name);
+    if wanted("hot") {
+        [100, 10_000, 100_000].into_iter().for_each(hot_updates);
     }
-    for chunk in [20_000, 100_000] {
-        unique_keys(&backend, chunk);
-        apply(&backend, chunk);
+    if wanted("unique") {
+        [20_000, 100_000].into_iter().for_each(|chunk| unique_keys(&backend, chunk));
     }
-    for entries in [1, 100] {
-        tiny(&backend, entries);
+    if wanted("apply") {
+        [20_000, 100_000].into_iter().for_each(|chunk| apply(&backend, chunk));
+    }
+    if wanted("tiny") {
+        [1, 100].into_iter().for_each(|entries| tiny(&backend, entries));
     }
 }

@@ -100,3 +100,26 @@ fn an_absent_key_takes_no_memory_and_the_cache_keeps_its_bound() {
         assert!(store.cells.clean_bytes <= 2 * cache_bytes, "{}", store.cells.clean_bytes);
     }
 }
+
+#[test]
+fn a_large_restore_is_written_in_steps_that_a_crash_may_cut_off() {
+    let backend = MemoryBackend::new();
+    let mut store = store_in(&backend, BufferOptions::default());
+    let records = |from: u64, to: u64| (from..to).map(|number| (number % 1_000, number));
+    for batch in 0..12_u64 {
+        let rows: Vec<_> = records(batch * 100_000, (batch + 1) * 100_000)
+            .map(|(key, value)| (key.to_be_bytes(), value.to_be_bytes()))
+            .collect();
+        let mut batch_of = rows.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()), 5));
+        store.restore(&mut batch_of, (batch as i64 + 1) * 100_000).unwrap();
+    }
+    assert_eq!(store.mark().unwrap().changelog_offset, 1_200_000);
+    // A crash: what was written ends with a batch.
+    drop(store);
+    let mut store = store_in(&backend, BufferOptions::default());
+    let written = store.mark().unwrap().changelog_offset;
+    assert!(written > 0 && written % 100_000 == 0 && written < 1_200_000, "{written}");
+    assert_eq!(store.get(&7_u64.to_be_bytes()).unwrap(), Some((&(written as u64 - 993), 5)));
+    store.restored(written, b"T").unwrap();
+    assert_eq!(store.mark(), Some(Mark { changelog_offset: written, operator_time: b"T".to_vec() }));
+}

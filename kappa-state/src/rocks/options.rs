@@ -8,7 +8,7 @@ use rocksdb::{
 };
 
 /// Sorted files of a store at which they are merged.
-const MERGE_FILES: i32 = 8;
+const MERGE_FILES: i32 = 4;
 
 /// The memory that all databases of a process share: block cache and write buffers together.
 ///
@@ -79,7 +79,7 @@ pub(super) fn store(memory: &MemoryBudget) -> Options {
     // Every layer has the mark, so layers overlap; merging them by size rewrites each the fewest times.
     options.set_compaction_style(DBCompactionStyle::Universal);
     let mut universal = UniversalCompactOptions::default();
-    universal.set_min_merge_width(4);
+    universal.set_min_merge_width(2);
     options.set_universal_compaction_options(&universal);
     options.set_level_zero_file_num_compaction_trigger(MERGE_FILES);
     options.set_write_buffer_size(1024 * 1024);
