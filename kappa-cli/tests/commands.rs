@@ -1,5 +1,7 @@
 //! The commands on the embedded log: what they print, what they change, how they end.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
 #[path = "../../kappa-core/tests/registry_support/mod.rs"]
 mod registry_support;
 

@@ -1,5 +1,7 @@
 //! The registry on the embedded log: who may register, what goes live, and who wins when two want it.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
 mod registry_support;
 
 use kappa_core::app::Version;

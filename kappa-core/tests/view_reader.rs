@@ -1,5 +1,7 @@
 //! View readers on the embedded log: complete before they switch, and never a mix.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
 mod registry_support;
 
 use kappa_core::app::Version;
