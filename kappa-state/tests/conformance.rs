@@ -1,4 +1,5 @@
 //! The suites on both backends.
+#![allow(clippy::unwrap_used)]
 #![cfg(feature = "testing")]
 
 use kappa_state::testing::{Place, check_backend, check_buffer};

@@ -1,6 +1,7 @@
 //! A process that ends at any point of its writing leaves a store at the end of one of its layers.
 //!
 //! The test starts itself again as a child, which applies numbered layers and ends in mid-write.
+#![allow(clippy::unwrap_used)]
 #![cfg(all(feature = "testing", feature = "rocksdb"))]
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 //! Needs a small file system (some MiB) of its own: `KAPPA_TEST_SMALL_DISK` names a directory on it, for
 //! example one made with `mount -t tmpfs -o size=8m tmpfs DIRECTORY`. Without it the test says that it did
 //! not run.
+#![allow(clippy::unwrap_used)]
 #![cfg(all(feature = "testing", feature = "rocksdb"))]
 
 use std::collections::BTreeMap;
