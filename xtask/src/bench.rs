@@ -20,7 +20,7 @@ pub(crate) fn bench(mut arguments: Arguments) -> Result<(), Failure> {
     };
     println!("on {}", cluster.describe());
     let mut command = Command::new(run::built("kappa-benchmarks"));
-    command.args(arguments.rest()).env(BROKERS, cluster.brokers()).current_dir(run::root());
+    command.arg("bench").args(arguments.rest()).env(BROKERS, cluster.brokers()).current_dir(run::root());
     run::step(&mut command).map(drop)
 }
 

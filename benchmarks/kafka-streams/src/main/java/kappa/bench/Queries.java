@@ -1,0 +1,51 @@
+package kappa.bench;
+
+import org.apache.kafka.common.serialization.Serde;
+import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.common.utils.Bytes;
+import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.kstream.Consumed;
+import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.KGroupedStream;
+import org.apache.kafka.streams.kstream.KStream;
+import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.state.KeyValueStore;
+
+/** The queries, in the DSL as anybody would write them. */
+final class Queries {
+
+    private static final Serde<Long> LONG = Serdes.Long();
+
+    private Queries() {
+    }
+
+    static Serde<Bid> serde(String format) {
+        return switch (format) {
+            case "json" -> Serdes.serdeFrom(JsonBid.SERIALIZER, JsonBid.DESERIALIZER);
+            case "bin" -> Serdes.serdeFrom(BinBid.SERIALIZER, BinBid.DESERIALIZER);
+            default -> throw new IllegalArgumentException("no format " + format);
+        };
+    }
+
+    static Topology topology(String query, String input, Serde<Bid> serde, String output) {
+        StreamsBuilder builder = new StreamsBuilder();
+        KStream<Long, Bid> bids = builder.stream(input, Consumed.with(LONG, serde));
+        switch (query) {
+            case "q0" -> bids.to(output, Produced.with(LONG, serde));
+            case "count-local" -> count(bids.groupByKey(Grouped.with(LONG, serde)), output);
+            case "count" -> count(bids.selectKey((auction, bid) -> bid.bidder())
+                    .groupByKey(Grouped.with("by-bidder", LONG, serde)), output);
+            default -> throw new IllegalArgumentException("no query " + query);
+        }
+        return builder.build();
+    }
+
+    private static void count(KGroupedStream<Long, Bid> groups, String output) {
+        groups.count(Materialized.<Long, Long, KeyValueStore<Bytes, byte[]>>as("counts")
+                        .withKeySerde(LONG).withValueSerde(LONG))
+                .toStream()
+                .to(output, Produced.with(LONG, LONG));
+    }
+}

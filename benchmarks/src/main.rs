@@ -1,0 +1,197 @@
+//! The bench's commands: `kappa-benchmarks --help` lists them.
+
+use clap::{Parser, Subcommand};
+use kappa_benchmarks::cluster::Cluster;
+use kappa_benchmarks::digest::Mode;
+use kappa_benchmarks::harness::{self, Bench, Cell};
+use kappa_benchmarks::nexmark::{Format, Kind};
+use kappa_benchmarks::{loader, pipe, reading};
+use serde_json::json;
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, Parser)]
+#[command(about = "Nexmark on kappa, on Kafka Streams and on the bare client")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Replaces the input topics of a format.
+    Load(LoadArguments),
+    /// Digests what a read_committed reader sees of a topic.
+    Digest(DigestArguments),
+    /// Measures kappa, Kafka Streams and the bare client in turns.
+    Bench(BenchArguments),
+    /// Passes bids from topic to topic in transactions, by the bare client.
+    Pipe(PipeArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// Where the cluster is.
+    #[arg(long, env = "KAPPA_BROKERS", default_value = "127.0.0.1:9092")]
+    brokers: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArguments {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value = "json")]
+    format: Format,
+    /// Events of all kinds; 46 of 50 are bids.
+    #[arg(long)]
+    events: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, default_value_t = 4)]
+    partitions: i32,
+    /// Load the bids alone.
+    #[arg(long)]
+    bids_only: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct DigestArguments {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long)]
+    topic: String,
+    #[arg(long, default_value = "table")]
+    mode: Mode,
+}
+
+#[derive(Debug, clap::Args)]
+struct PipeArguments {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value = "json")]
+    format: Format,
+    #[arg(long)]
+    app_id: String,
+    /// Made if it is not there; `APP_ID-out` unless named.
+    #[arg(long)]
+    output: Option<String>,
+    #[arg(long, default_value_t = 100)]
+    commit_ms: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct BenchArguments {
+    #[command(flatten)]
+    target: Target,
+    /// What to measure, as `count-local-json`: a query (q0, count-local, count) and a format (json, bin).
+    cells: Vec<Cell>,
+    /// Runs of each system in each cell [default: 5, with --quick 1].
+    #[arg(long)]
+    runs: Option<usize>,
+    /// Events generated; 46 of 50 are bids [default: 2000000, with --quick 500000].
+    #[arg(long)]
+    events: Option<u64>,
+    /// A look in a few minutes: fewer cells, one short run each. No figures to compare with.
+    #[arg(long)]
+    quick: bool,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, default_value_t = 4)]
+    partitions: i32,
+    #[arg(long, default_value_t = 100)]
+    commit_ms: u64,
+    #[arg(long, default_value_t = 64)]
+    cache_mb: u64,
+    /// A run that takes longer is killed and fails its cell.
+    #[arg(long, default_value_t = 300)]
+    deadline_s: u64,
+    /// Print one JSON object a cell and system instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    match Arguments::parse().command {
+        Command::Load(arguments) => load(&arguments)?,
+        Command::Digest(arguments) => digest(&arguments)?,
+        Command::Pipe(arguments) => run_pipe(&arguments)?,
+        Command::Bench(arguments) => return bench(arguments),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(arguments: &LoadArguments) -> Result<(), Box<dyn Error>> {
+    let cluster = Cluster::connect(&arguments.target.brokers)?;
+    let kinds = if arguments.bids_only { vec![Kind::Bid] } else { loader::ALL_KINDS.to_vec() };
+    let &LoadArguments { format, events, seed, partitions, .. } = arguments;
+    let loaded = loader::load(&cluster, &loader::Load { format, events, seed, partitions, kinds })?;
+    println!("{}", serde_json::to_string(&loaded)?);
+    Ok(())
+}
+
+fn digest(arguments: &DigestArguments) -> Result<(), Box<dyn Error>> {
+    let cluster = Cluster::connect(&arguments.target.brokers)?;
+    let digester = reading::digest(&cluster, &arguments.topic, arguments.mode)?;
+    let (records, digest) = (digester.records(), digester.finish());
+    let topic = &arguments.topic;
+    println!("{}", json!({"topic": topic, "records": records, "count": digest.count(), "digest": digest.to_string()}));
+    Ok(())
+}
+
+fn run_pipe(arguments: &PipeArguments) -> Result<(), Box<dyn Error>> {
+    let cluster = Cluster::connect(&arguments.target.brokers)?;
+    let input = arguments.format.topic(Kind::Bid);
+    let output = output_topic(&cluster, arguments.output.as_deref(), &arguments.app_id, &input)?;
+    let commit_interval = Duration::from_millis(arguments.commit_ms);
+    let pipe = pipe::Pipe { input: &input, output: &output, id: &arguments.app_id, commit_interval };
+    let cost = pipe::run(&cluster, &pipe)?;
+    println!("{}", serde_json::to_string(&cost)?);
+    Ok(())
+}
+
+/// The topic named, or one by the application's id, with the input's number of partitions; made if it is not there.
+fn output_topic(cluster: &Cluster, named: Option<&str>, id: &str, input: &str) -> Result<String, Box<dyn Error>> {
+    let output = named.map_or_else(|| format!("{id}-out"), str::to_owned);
+    if cluster.partitions(&output)?.is_none() {
+        cluster.create(&output, cluster.extents(input)?.len() as i32)?;
+    }
+    Ok(output)
+}
+
+fn bench(arguments: BenchArguments) -> Result<ExitCode, Box<dyn Error>> {
+    let as_json = arguments.json;
+    let report = harness::bench(&plan(arguments))?;
+    if as_json {
+        report.summaries.iter().for_each(|summary| println!("{}", summary.line()));
+    } else {
+        println!("{report}");
+    }
+    let file = report.write(&benchmarks_dir().join("results"))?;
+    eprintln!("every run, and the machine: {}", file.display());
+    Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn plan(arguments: BenchArguments) -> Bench {
+    let (runs, events, cells) =
+        if arguments.quick { (1, 500_000, Cell::quick()) } else { (5, 2_000_000, Cell::usual()) };
+    Bench {
+        brokers: arguments.target.brokers,
+        cells: if arguments.cells.is_empty() { cells } else { arguments.cells },
+        runs: arguments.runs.unwrap_or(runs),
+        events: arguments.events.unwrap_or(events),
+        seed: arguments.seed,
+        partitions: arguments.partitions,
+        commit_ms: arguments.commit_ms,
+        cache_mb: arguments.cache_mb,
+        deadline: Duration::from_secs(arguments.deadline_s),
+        scratch: std::env::temp_dir().join("kappa-bench"),
+        peer_dir: benchmarks_dir().join("kafka-streams"),
+    }
+}
+
+/// Where the peer's sources are and the results go: this crate's directory, as it was when built.
+fn benchmarks_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
