@@ -2,7 +2,7 @@
 
 use crate::digest::{Digest, Mode};
 use crate::nexmark::{Bid, Event, Format, Generator};
-use kappa_state::CodecError;
+use kappa_core::codec::CodecError;
 use std::collections::HashMap;
 use std::fmt;
 

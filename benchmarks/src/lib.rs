@@ -2,20 +2,24 @@
 //!
 //! With the feature `kafka` (the default) everything that talks to a broker; without it what needs none.
 
-pub mod digest;
-pub mod expected;
-pub mod nexmark;
-
 #[cfg(feature = "kafka")]
 pub mod cluster;
+pub mod digest;
+#[cfg(feature = "kafka")]
+pub mod drain;
+pub mod expected;
 #[cfg(feature = "kafka")]
 pub mod harness;
 #[cfg(feature = "kafka")]
 pub mod loader;
+pub mod nexmark;
 #[cfg(feature = "kafka")]
 pub mod pipe;
+pub mod queries;
 #[cfg(feature = "kafka")]
 pub mod raw;
 #[cfg(feature = "kafka")]
 pub mod reading;
+#[cfg(feature = "kafka")]
+pub mod run;
 pub mod stats;

@@ -3,8 +3,8 @@
 use crate::cluster::{Cluster, ClusterError};
 use crate::nexmark::{Format, Generator, Kind};
 use crate::stats::Mark;
+use kappa_core::codec::CodecError;
 use kappa_core::partitioner;
-use kappa_state::CodecError;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;

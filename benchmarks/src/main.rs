@@ -3,14 +3,17 @@
 use clap::{Parser, Subcommand};
 use kappa_benchmarks::cluster::Cluster;
 use kappa_benchmarks::digest::Mode;
+use kappa_benchmarks::expected::Query;
 use kappa_benchmarks::harness::{self, Bench, Cell};
 use kappa_benchmarks::nexmark::{Format, Kind};
+use kappa_benchmarks::run::{self, Run};
 use kappa_benchmarks::{loader, pipe, reading};
 use serde_json::json;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
 #[command(about = "Nexmark on kappa, on Kafka Streams and on the bare client")]
@@ -25,6 +28,8 @@ enum Command {
     Load(LoadArguments),
     /// Digests what a read_committed reader sees of a topic.
     Digest(DigestArguments),
+    /// Runs a query on kappa.
+    Run(RunArguments),
     /// Measures kappa, Kafka Streams and the bare client in turns.
     Bench(BenchArguments),
     /// Passes bids from topic to topic in transactions, by the bare client.
@@ -82,6 +87,32 @@ struct PipeArguments {
 }
 
 #[derive(Debug, clap::Args)]
+struct RunArguments {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long)]
+    query: Query,
+    #[arg(long, default_value = "json")]
+    format: Format,
+    #[arg(long)]
+    app_id: String,
+    /// Made if it is not there; `APP_ID-out` unless named.
+    #[arg(long)]
+    output: Option<String>,
+    #[arg(long)]
+    state_dir: PathBuf,
+    #[arg(long, default_value_t = 100)]
+    commit_ms: i64,
+    #[arg(long, default_value_t = 64)]
+    cache_mb: usize,
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Stop when all input has been processed, and print what it cost.
+    #[arg(long)]
+    stop_at_end: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct BenchArguments {
     #[command(flatten)]
     target: Target,
@@ -117,6 +148,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         Command::Load(arguments) => load(&arguments)?,
         Command::Digest(arguments) => digest(&arguments)?,
         Command::Pipe(arguments) => run_pipe(&arguments)?,
+        Command::Run(arguments) => run_query(arguments)?,
         Command::Bench(arguments) => return bench(arguments),
     }
     Ok(ExitCode::SUCCESS)
@@ -147,6 +179,31 @@ fn run_pipe(arguments: &PipeArguments) -> Result<(), Box<dyn Error>> {
     let commit_interval = Duration::from_millis(arguments.commit_ms);
     let pipe = pipe::Pipe { input: &input, output: &output, id: &arguments.app_id, commit_interval };
     let cost = pipe::run(&cluster, &pipe)?;
+    println!("{}", serde_json::to_string(&cost)?);
+    Ok(())
+}
+
+fn run_query(arguments: RunArguments) -> Result<(), Box<dyn Error>> {
+    // Messages go to standard error: standard output is for the result.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .init();
+    let cluster = Cluster::connect(&arguments.target.brokers)?;
+    let input = arguments.format.topic(Kind::Bid);
+    let output = output_topic(&cluster, arguments.output.as_deref(), &arguments.app_id, &input)?;
+    let run = Run {
+        query: arguments.query,
+        format: arguments.format,
+        app_id: arguments.app_id,
+        output,
+        commit_ms: arguments.commit_ms,
+        cache_bytes: arguments.cache_mb * 1024 * 1024,
+        threads: arguments.threads,
+        state_dir: arguments.state_dir,
+        stop_at_end: arguments.stop_at_end,
+    };
+    let cost = run::run(&cluster, &run)?;
     println!("{}", serde_json::to_string(&cost)?);
     Ok(())
 }

@@ -23,8 +23,9 @@ use crate::nexmark::{Format, Kind};
 use crate::reading::{self, ReadError};
 use crate::stats::Cost;
 use kafka_streams::KafkaStreams;
-use kappa_state::CodecError;
+use kappa_core::codec::CodecError;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use system::Run;
@@ -130,9 +131,8 @@ fn prepare(bench: &Bench, cluster: &Cluster) -> Result<Expected, BenchError> {
     for cell in &bench.cells {
         // The pipe passes the bids on as q0 does.
         for query in [cell.query, Query::Q0] {
-            let key = (query, cell.format);
-            if !expected.contains_key(&key) {
-                expected.insert(key, query.expected(cell.format, bench.seed, bench.events)?);
+            if let Entry::Vacant(entry) = expected.entry((query, cell.format)) {
+                entry.insert(query.expected(cell.format, bench.seed, bench.events)?);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The plain encoding: numbers as i64 big-endian, strings as a u16 big-endian length and UTF-8 bytes.
 
 use super::{Auction, Bid, Person};
-use kappa_state::CodecError;
+use kappa_core::codec::CodecError;
 
 /// An event with a plain encoding.
 pub trait BinEvent: Sized {

@@ -1,7 +1,7 @@
 //! The two encodings of the events, and the topics that carry them.
 
 use super::{BinEvent, Event, Kind};
-use kappa_state::{Codec, CodecError};
+use kappa_core::codec::{Codec, CodecError};
 use std::fmt;
 
 /// An encoding of the input; its name is the suffix of the topics.

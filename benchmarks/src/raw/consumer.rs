@@ -3,7 +3,6 @@
 use super::{Offsets, RawError, check, client};
 use rdkafka::bindings as rd;
 use std::marker::PhantomData;
-use std::ptr;
 use std::time::Duration;
 
 /// A read_committed reader of partitions it is told to read.
@@ -164,5 +163,5 @@ const END: rd::rd_kafka_resp_err_t = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_
 /// `bytes` must be null or point at `length` bytes that live as long as `'b`.
 unsafe fn slice<'b>(bytes: *const std::ffi::c_void, length: usize) -> Option<&'b [u8]> {
     // SAFETY: as the caller promises.
-    (bytes != ptr::null()).then(|| unsafe { std::slice::from_raw_parts(bytes.cast(), length) })
+    (!bytes.is_null()).then(|| unsafe { std::slice::from_raw_parts(bytes.cast(), length) })
 }

@@ -107,7 +107,7 @@ impl Producer {
                 rd::rd_kafka_produce_batch(
                     topic.topic,
                     ANY_PARTITION,
-                    (rd::RD_KAFKA_MSG_F_COPY | rd::RD_KAFKA_MSG_F_PARTITION) as i32,
+                    rd::RD_KAFKA_MSG_F_COPY | rd::RD_KAFKA_MSG_F_PARTITION,
                     messages.as_mut_ptr(),
                     messages.len() as i32,
                 )

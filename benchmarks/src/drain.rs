@@ -1,0 +1,55 @@
+//! Whether an application has committed all of its input, and all that it sent to itself because of it.
+
+use crate::cluster::{Cluster, ClusterError, Commits, Extent};
+
+/// Watches one application of kappa's.
+#[derive(Debug)]
+pub struct Drain<'c> {
+    cluster: &'c Cluster,
+    commits: Commits,
+    application_id: String,
+    input: String,
+    extents: Vec<Extent>,
+}
+
+impl<'c> Drain<'c> {
+    /// Of this application, up to the present end of its input.
+    pub fn new(cluster: &'c Cluster, application_id: &str, input: &str) -> Result<Self, ClusterError> {
+        Ok(Self {
+            cluster,
+            commits: Commits::of(cluster.brokers(), application_id)?,
+            application_id: application_id.to_owned(),
+            input: input.to_owned(),
+            extents: cluster.extents(input)?,
+        })
+    }
+
+    /// The records of the input.
+    pub fn input_records(&self) -> u64 {
+        self.extents.iter().map(|extent| (extent.end - extent.start) as u64).sum()
+    }
+
+    /// Whether all of it is committed.
+    ///
+    /// The repartition topics' commits are looked at after the input's, and their ends before their commits: what
+    /// was sent because of the input is then below these ends, and ends are reached exactly, since commits pass
+    /// the transaction markers.
+    pub fn is_drained(&self) -> Result<bool, ClusterError> {
+        if !self.is_reached(&self.input, &self.extents)? {
+            return Ok(false);
+        }
+        let prefix = format!("{}-", self.application_id);
+        let repartitions = self.cluster.topics(|name| name.starts_with(&prefix) && name.ends_with("-repartition"))?;
+        for topic in &repartitions {
+            if !self.is_reached(topic, &self.cluster.extents(topic)?)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_reached(&self, topic: &str, extents: &[Extent]) -> Result<bool, ClusterError> {
+        let commits = self.commits.read(topic, extents.len())?;
+        Ok(commits.iter().zip(extents).all(|(commit, extent)| commit.unwrap_or(extent.start) >= extent.end))
+    }
+}
