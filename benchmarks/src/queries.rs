@@ -37,7 +37,7 @@ mod tests {
         let bids = || Generator::new(1).bids(2_000);
         for query in [Query::CountLocal, Query::Count] {
             let driver = TestDriver::new(&topology(query, Format::Bin, "out").unwrap()).unwrap();
-            let input = driver.input(&Format::Bin.topic(Kind::Bid), i64_be(), BinCodec);
+            let input = driver.input::<i64, Bid>(&Format::Bin.topic(Kind::Bid), i64_be(), BinCodec);
             let mut expected: BTreeMap<i64, i64> = BTreeMap::new();
             for bid in bids() {
                 *expected.entry(if query == Query::Count { bid.bidder } else { bid.auction }).or_default() += 1;
