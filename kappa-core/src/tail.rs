@@ -160,3 +160,69 @@ impl Tail {
         self.fetch.close(deadline)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::PartitionEnd;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    /// Reports an end once for each assignment, as F4 allows where nothing is delivered.
+    #[derive(Debug)]
+    struct Reticent {
+        end: Arc<AtomicI64>,
+        unreported: Vec<Token>,
+    }
+
+    impl Fetch for Reticent {
+        fn assign(&mut self, partitions: &[Assignment]) -> Result<(), LogError> {
+            self.unreported.extend(partitions.iter().map(|assignment| assignment.token));
+            Ok(())
+        }
+
+        fn unassign(&mut self, tokens: &[Token]) -> Result<(), LogError> {
+            self.unreported.retain(|token| !tokens.contains(token));
+            Ok(())
+        }
+
+        fn pause(&mut self, _: &[Token]) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn resume(&mut self, _: &[Token]) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn poll(&mut self, _: usize, _: Duration) -> Result<Polled, LogError> {
+            let offset = self.end.load(Ordering::Relaxed);
+            let ends = self.unreported.drain(..).map(|token| PartitionEnd { token, offset }).collect();
+            Ok(Polled { ends, ..Polled::default() })
+        }
+
+        fn close(self: Box<Self>, _: Duration) -> Result<(), LogError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_end_that_moves_without_a_record_is_found() {
+        let end = Arc::new(AtomicI64::new(5));
+        let partition = TopicPartition::new("t", 0);
+        let cursor = Cursor { partition, token: 0, position: None, end: None, target: 0 };
+        let fetch = Box::new(Reticent { end: Arc::clone(&end), unreported: vec![0] });
+        let mut tail =
+            Tail { fetch, cursors: vec![cursor], next_token: 1, last_progress: Instant::now(), stall: STALL };
+        let mut poll = |tail: &mut Tail| tail.poll::<LogError>(10, Duration::ZERO, |_, _| Ok(())).map(|_| ());
+        tail.aim(&[8]).unwrap();
+        poll(&mut tail).unwrap();
+        assert!(!tail.reached(), "5 of 8");
+        // The open transaction is aborted: the end moves, and no record comes.
+        end.store(8, Ordering::Relaxed);
+        let until = Instant::now() + Duration::from_secs(10);
+        while !tail.reached() {
+            assert!(Instant::now() < until);
+            poll(&mut tail).unwrap();
+        }
+    }
+}

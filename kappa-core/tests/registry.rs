@@ -361,6 +361,24 @@ mod faults {
     }
 
     #[test]
+    fn a_writer_sees_a_commit_whose_marker_is_late() {
+        let (log, plan) = faulty();
+        drop(running(&log, &["sums-v1", "sums-v2", "sums-v3"]));
+        let mut second = registry(&log, "second");
+        let seen = second.snapshot().unwrap();
+        plan.delay_markers(REGISTRY, 300);
+        let mut first = log.append(options(Some(WRITER))).unwrap();
+        first.init(DEADLINE).unwrap();
+        first.begin().unwrap();
+        let map =
+            r#"{"format":1,"revision":2,"by":"first","at_ms":0,"apps":{"sums":{"live":2,"revision":2}},"views":{}}"#;
+        put(first.as_mut(), REGISTRY, 0, &[("view-map", Some(map))]);
+        first.commit().unwrap();
+        let lost = second.promote_from(&seen, &app("sums"), Version(3), 20).unwrap_err();
+        assert!(matches!(&lost, RegistryError::Lost { revision: 2, by, .. } if by == "first"), "{lost}");
+    }
+
+    #[test]
     fn late_markers_hide_nothing_from_a_writer() {
         let (log, plan) = faulty();
         let mut first = running(&log, &["sums-v1", "sums-v2", "sums-v3"]);
