@@ -213,7 +213,7 @@ mod tests {
         let fetch = Box::new(Reticent { end: Arc::clone(&end), unreported: vec![0] });
         let mut tail =
             Tail { fetch, cursors: vec![cursor], next_token: 1, last_progress: Instant::now(), stall: STALL };
-        let mut poll = |tail: &mut Tail| tail.poll::<LogError>(10, Duration::ZERO, |_, _| Ok(())).map(|_| ());
+        let poll = |tail: &mut Tail| tail.poll::<LogError>(10, Duration::ZERO, |_, _| Ok(())).map(|_| ());
         tail.aim(&[8]).unwrap();
         poll(&mut tail).unwrap();
         assert!(!tail.reached(), "5 of 8");
