@@ -10,6 +10,7 @@
 //! 5. Only now do queues and stores take the new positions.
 
 use super::metadata::OffsetMetadata;
+use super::restore::operator_time;
 use super::rules::{Rule, Rules};
 use super::shared::Shared;
 use super::task::Task;
@@ -150,7 +151,7 @@ impl Commit<'_> {
         positions.sort_by_key(|position| (position.topic, position.partition));
         let now_ms = self.context.now_ms;
         for task in self.tasks.values_mut().filter(|task| task.touched) {
-            let operator_time = task.operator_time();
+            let operator_time = operator_time(task.stream_time_ms(), now_ms);
             for index in 0..task.processor.store_count() {
                 let changelog = task.changelogs[index].map(|output| task.outputs[output].handle);
                 let next_offset = changelog.and_then(|topic| {

@@ -62,6 +62,9 @@ pub struct Settings {
     /// `KAPPA_TAIL_RECORDS`, `KAPPA_TAIL_BYTES`, `KAPPA_TAIL_AGE_MS`: a bound, for each store, on what is committed but only in memory,
     /// and so on what is restored after a crash. Defaults 100,000 records, 16 MiB, 30 s.
     pub tail_bound: TailBound,
+    /// `KAPPA_STATE_AGE_MAX_MS`, default 12 h: local state not written for longer is restored from the beginning, since a changelog keeps
+    /// deletions for `delete.retention.ms` (24 h) only.
+    pub state_age_max_ms: i64,
     /// `KAPPA_BAD_RECORDS`: `fail` (default), `skip`, or `dead-letter:TOPIC`.
     pub bad_records: BadRecords,
     /// `KAPPA_REPLICATION_FACTOR` of the topics kappa creates; unset: the broker's default.
@@ -79,7 +82,7 @@ pub struct Settings {
     pub fetch_bytes: usize,
     /// `KAPPA_REVOKE_WAIT_MS`, default 5,000: how long tasks that move away may take to commit first.
     pub revoke_wait_ms: i64,
-    /// `KAPPA_OFFSET_REFRESH_MS`, default 12 h: idle inputs' offsets are committed again this often, since the broker forgets
+    /// `KAPPA_OFFSET_REFRESH_MS`, default 6 h: idle inputs' offsets are committed again this often, since the broker forgets
     /// offsets of topics the group is not subscribed to (`offsets.retention.minutes`).
     pub offset_refresh_ms: i64,
     /// The rules that make results exact; all of them hold.
@@ -103,6 +106,7 @@ impl Default for Settings {
             cache_bytes: 64 * 1024 * 1024,
             memory_bytes: 256 * 1024 * 1024,
             tail_bound: TailBound::default(),
+            state_age_max_ms: 12 * 3_600 * 1_000,
             bad_records: BadRecords::Fail,
             replication_factor: None,
             registry_topic: "kappa-registry".into(),
@@ -111,7 +115,7 @@ impl Default for Settings {
             buffered_records: 20_000,
             fetch_bytes: 64 * 1024 * 1024,
             revoke_wait_ms: 5_000,
-            offset_refresh_ms: 12 * 3_600 * 1_000,
+            offset_refresh_ms: 6 * 3_600 * 1_000,
             rules: super::Rules::default(),
         }
     }
@@ -154,6 +158,7 @@ impl Settings {
         read.positive("KAPPA_TAIL_RECORDS", &mut settings.tail_bound.records)?;
         read.positive("KAPPA_TAIL_BYTES", &mut settings.tail_bound.bytes)?;
         read.positive("KAPPA_TAIL_AGE_MS", &mut settings.tail_bound.age_ms)?;
+        read.positive("KAPPA_STATE_AGE_MAX_MS", &mut settings.state_age_max_ms)?;
         read.positive("KAPPA_POLL_RECORDS", &mut settings.poll_records)?;
         read.positive("KAPPA_BUFFERED_RECORDS", &mut settings.buffered_records)?;
         read.positive("KAPPA_FETCH_BYTES", &mut settings.fetch_bytes)?;

@@ -106,11 +106,6 @@ impl Task {
         self.sources.iter().filter_map(|(_, queue)| queue.time_ms).max()
     }
 
-    /// The operator time as stores keep it: stream time, 8 bytes big-endian; empty before the first record.
-    pub(crate) fn operator_time(&self) -> Vec<u8> {
-        self.stream_time_ms().map(|time| time.to_be_bytes().to_vec()).unwrap_or_default()
-    }
-
     /// Forgets everything since the last commit.
     pub(crate) fn abort(&mut self) {
         for index in 0..self.processor.store_count() {

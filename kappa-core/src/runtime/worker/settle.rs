@@ -95,7 +95,7 @@ impl Worker {
             return Err(error);
         }
         for task in self.tasks.values_mut().filter(|task| task.touched) {
-            let operator_time = task.operator_time();
+            let operator_time = crate::runtime::restore::operator_time(task.stream_time_ms(), now_ms);
             for index in 0..task.processor.store_count() {
                 let store = task.processor.store(index);
                 store.committed(None, &operator_time, now_ms)?;

@@ -1,0 +1,212 @@
+//! Restoring: brings a task's stores to exactly what is committed, then hands the task to its worker.
+//!
+//! The four steps, and why each (a marker may arrive late; "last record + 1" and the bare end of a partition are both wrong):
+//! 1. The old owner's transaction is ended: offsets held by an open transaction are waited for, and after a while its owner is
+//!    fenced by taking its transactional id over.
+//! 2. The group's committed offsets are read once they are decided.
+//! 3. Only then is the changelog's high watermark taken, uncommitted records included.
+//! 4. Committed records are read until the end-of-partition position reaches that watermark.
+//!
+//! Invariants:
+//! - A store is read from its own mark onwards: what it holds is thrown away only when it is older than the changelog keeps
+//!   deletions (`outdated`).
+//! - A task is handed over only if its epoch is still the one it was requested with.
+
+mod begin;
+mod outdated;
+mod read;
+
+pub(crate) use outdated::operator_time;
+
+use super::epochs::TaskEpoch;
+use super::layout::{AppLayout, TaskId};
+use super::settings::Settings;
+use super::shared::{RestoreRequest, Shared};
+use crate::Error;
+use crate::log::{Fetch, FetchOptions, GroupOffsets, Isolation, SharedLog, Topics};
+use crate::task::{Program, TaskProcessor};
+use kappa_state::StateBackend;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tasks one restorer works on at a time.
+const JOBS: usize = 16;
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// One restore thread as a state machine.
+#[derive(Debug)]
+pub struct Restorer {
+    log: SharedLog,
+    program: Arc<dyn Program>,
+    layout: Arc<AppLayout>,
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+    state: Arc<dyn StateBackend>,
+    fetch: Box<dyn Fetch>,
+    offsets: Box<dyn GroupOffsets>,
+    topics: Box<dyn Topics>,
+    jobs: Vec<Job>,
+    tokens: Vec<Option<usize>>,
+}
+
+/// One task being restored.
+struct Job {
+    incarnation: TaskEpoch,
+    worker: usize,
+    id: TaskId,
+    name: String,
+    since_ms: i64,
+    /// Not before this time is the next step tried.
+    retry_at_ms: i64,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Its stores are still open elsewhere in the process, or its offsets are not decided yet.
+    Waiting { takeover_at_ms: i64 },
+    /// Changelogs are being read.
+    Reading(Reading),
+}
+
+struct Reading {
+    processor: Box<dyn TaskProcessor>,
+    sources: Vec<(usize, Option<i64>, Option<i64>)>,
+    stores: Vec<StoreReading>,
+}
+
+struct StoreReading {
+    store: usize,
+    token: u32,
+    from: Option<i64>,
+    target: i64,
+    position: i64,
+    records: u64,
+    done: bool,
+}
+
+impl Restorer {
+    /// Makes a restorer.
+    pub fn new(
+        index: usize,
+        log: SharedLog,
+        program: Arc<dyn Program>,
+        layout: Arc<AppLayout>,
+        settings: Arc<Settings>,
+        shared: Arc<Shared>,
+        state: Arc<dyn StateBackend>,
+    ) -> Result<Self, Error> {
+        let fetch = log.fetch(FetchOptions {
+            client_id: format!("{}-restore-{index}", layout.application_id),
+            isolation: Isolation::ReadCommitted,
+            buffer_bytes: settings.fetch_bytes,
+        })?;
+        let offsets = log.group_offsets(&layout.application_id)?;
+        let topics = log.topics()?;
+        Ok(Self {
+            log,
+            program,
+            layout,
+            settings,
+            shared,
+            state,
+            fetch,
+            offsets,
+            topics,
+            jobs: Vec::new(),
+            tokens: Vec::new(),
+        })
+    }
+
+    /// One round: take requests, take each job one step on, read changelogs. Waits at most `max_wait`.
+    /// Returns whether anything was done.
+    pub fn turn(&mut self, now_ms: i64, max_wait: Duration) -> Result<bool, Error> {
+        for request in self.shared.take_restores(JOBS - self.jobs.len().min(JOBS)) {
+            self.accept(request, now_ms);
+        }
+        self.drop_stale()?;
+        self.begin_waiting(now_ms)?;
+        let reading = self.jobs.iter().any(|job| matches!(job.stage, Stage::Reading(_)));
+        if reading {
+            self.read(max_wait)?;
+            self.hand_over_finished(now_ms)?;
+        }
+        self.shared.metrics.tasks_restoring.set(self.jobs.len() as i64);
+        Ok(reading)
+    }
+
+    /// Whether no job is under way.
+    pub fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Drops all jobs (what they have restored stays in the stores) and closes the clients.
+    pub fn close(mut self) {
+        for job in std::mem::take(&mut self.jobs) {
+            self.release(job);
+        }
+        if let Err(error) = self.fetch.close(CLOSE_DEADLINE) {
+            tracing::warn!(%error, "restore reader not closed in time");
+        }
+    }
+
+    fn accept(&mut self, request: RestoreRequest, now_ms: i64) {
+        let Some(id) = self.layout.task(request.incarnation.task) else {
+            tracing::error!(task = request.incarnation.task, "the group assigned a task this topology does not have");
+            return;
+        };
+        self.jobs.push(Job {
+            incarnation: request.incarnation,
+            worker: request.worker,
+            id,
+            name: self.layout.task_name(id),
+            since_ms: now_ms,
+            retry_at_ms: now_ms,
+            stage: Stage::Waiting { takeover_at_ms: now_ms + self.settings.takeover_after_ms },
+        });
+    }
+
+    fn drop_stale(&mut self) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let stale: Vec<Job> = self.jobs.extract_if(.., |job| !shared.epochs.is_current(job.incarnation)).collect();
+        for job in stale {
+            tracing::info!(task = job.name, "taken away while it was restored");
+            let tokens = job.tokens();
+            self.release(job);
+            self.forget(&tokens)?;
+        }
+        Ok(())
+    }
+
+    fn release(&self, job: Job) {
+        if let Stage::Reading(reading) = job.stage {
+            drop(reading);
+            self.shared.release(job.incarnation.task);
+        }
+    }
+
+    fn forget(&mut self, tokens: &[u32]) -> Result<(), Error> {
+        for token in tokens {
+            self.tokens[*token as usize] = None;
+        }
+        Ok(self.fetch.unassign(tokens)?)
+    }
+}
+
+impl Job {
+    fn is_complete(&self) -> bool {
+        matches!(&self.stage, Stage::Reading(reading) if reading.stores.iter().all(|store| store.done))
+    }
+
+    fn tokens(&self) -> Vec<u32> {
+        match &self.stage {
+            Stage::Waiting { .. } => Vec::new(),
+            Stage::Reading(reading) => reading.stores.iter().map(|store| store.token).collect(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("task", &self.name).field("worker", &self.worker).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! Step 4 of a restore: the changelogs are read to their ends, and the task is handed to its worker.
+
+use super::outdated::operator_time;
+use super::{Job, Reading, Restorer, Stage, StoreReading};
+use crate::Error;
+use crate::log::{FetchedBatch, Recovery, Run};
+use crate::runtime::layout::TaskId;
+use crate::runtime::rules::Rule;
+use crate::runtime::settings::Guarantee;
+use crate::runtime::shared::{Holder, ReadyTask, WorkerCommand};
+use crate::task::TaskProcessor;
+use std::time::Duration;
+
+impl Restorer {
+    pub(super) fn read(&mut self, max_wait: Duration) -> Result<(), Error> {
+        let done = self.jobs.iter().all(|job| job.is_complete());
+        let wait = if done { Duration::ZERO } else { max_wait };
+        let polled = match self.fetch.poll(self.settings.poll_records, wait) {
+            Ok(polled) => polled,
+            Err(error) if error.recovery() == Recovery::Retry => {
+                tracing::warn!(%error, "restore paused");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(batch) = &polled.batch {
+            for run in batch.runs() {
+                if let Some((processor, reading)) = self.store_of(run.token) {
+                    let restored = reading.take(processor, &**batch, *run)?;
+                    self.shared.metrics.restored_records.inc_by(restored);
+                }
+            }
+        }
+        let to_high_watermark = self.settings.rules.hold(Rule::RestoreToHighWatermark);
+        for end in polled.ends {
+            if let Some((_, reading)) = self.store_of(end.token)
+                && (end.offset >= reading.target || !to_high_watermark)
+            {
+                reading.position = reading.position.max(end.offset);
+                reading.done = true;
+            }
+        }
+        match polled.failures.into_iter().next() {
+            Some(failure) => Err(failure.error.into()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn store_of(&mut self, token: u32) -> Option<(&mut dyn TaskProcessor, &mut StoreReading)> {
+        let task = (*self.tokens.get(token as usize)?)?;
+        let job = self.jobs.iter_mut().find(|job| job.incarnation.task == task)?;
+        let Stage::Reading(reading) = &mut job.stage else { return None };
+        let store = reading.stores.iter_mut().find(|store| store.token == token)?;
+        Some((&mut *reading.processor, store))
+    }
+
+    pub(super) fn hand_over_finished(&mut self, now_ms: i64) -> Result<(), Error> {
+        let finished: Vec<Job> = self.jobs.extract_if(.., |job| job.is_complete()).collect();
+        for mut job in finished {
+            let tokens = job.tokens();
+            self.forget(&tokens)?;
+            let Stage::Reading(reading) = &mut job.stage else { continue };
+            self.check_offsets(&job.name, job.id, reading)?;
+            let time_ms = reading.sources.iter().filter_map(|(_, _, time_ms)| *time_ms).max();
+            let operator_time = operator_time(time_ms, now_ms);
+            for store in &reading.stores {
+                reading.processor.store(store.store).restored(store.position, &operator_time)?;
+                let name = &self.layout.sub_topologies[job.id.sub_topology].stores[store.store].0;
+                let kept = store.from.unwrap_or(0);
+                tracing::info!(
+                    task = job.name,
+                    store = name,
+                    restored = store.records,
+                    kept_up_to = kept,
+                    took_ms = now_ms - job.since_ms,
+                    "{}",
+                    if store.from.is_some() {
+                        "state reused, tail restored"
+                    } else {
+                        "state restored from the beginning"
+                    }
+                );
+            }
+            self.shared.metrics.restore_seconds.observe((now_ms - job.since_ms) as f64 / 1000.0);
+            let Stage::Reading(reading) = job.stage else { continue };
+            self.shared.hand_over(job.incarnation.task, Holder::Worker(job.worker));
+            let Reading { processor, sources, .. } = reading;
+            let ready = ReadyTask { incarnation: job.incarnation, processor, sources };
+            self.shared.send(job.worker, WorkerCommand::Run(Box::new(ready)));
+        }
+        Ok(())
+    }
+
+    /// State without offsets means that the offsets were lost: replaying onto the state would count everything twice.
+    pub(super) fn check_offsets(&self, name: &str, id: TaskId, reading: &Reading) -> Result<(), Error> {
+        let no_offsets = reading.sources.iter().all(|(_, committed, _)| committed.is_none());
+        let with_state =
+            reading.stores.iter().find(|store| store.records > 0 || store.from.is_some_and(|from| from > 0));
+        match with_state {
+            Some(store) if no_offsets && self.settings.guarantee == Guarantee::ExactlyOnce => {
+                let sources = &self.layout.sub_topologies[id.sub_topology].sources;
+                let topics: Vec<String> = reading
+                    .sources
+                    .iter()
+                    .map(|(index, ..)| format!("{}-{}", sources[*index].topic, id.partition))
+                    .collect();
+                Err(Error::OffsetsLost {
+                    task: name.to_owned(),
+                    group: self.layout.application_id.clone(),
+                    topics: topics.join(", "),
+                    changelog_offset: store.position,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StoreReading {
+    fn take(&mut self, processor: &mut dyn TaskProcessor, batch: &dyn FetchedBatch, run: Run) -> Result<u64, Error> {
+        let mut records = (run.start..run.end).filter_map(|index| {
+            let record = batch.record(index as usize);
+            // Changelog records always have a key; one without could only be somebody else's.
+            record.key.map(|key| (key, record.value, record.timestamp_ms))
+        });
+        let last = batch.record(run.end as usize - 1).offset;
+        processor.store(self.store).restore(&mut records, last + 1)?;
+        let count = u64::from(run.end - run.start);
+        self.records += count;
+        self.position = last + 1;
+        Ok(count)
+    }
+}
