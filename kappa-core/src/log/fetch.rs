@@ -126,9 +126,10 @@ pub struct Polled {
 ///   delivered; a reader stalls at an open transaction (delivering what precedes it) and goes on by
 ///   itself when the transaction ends.
 /// - **F3** Control records are never delivered.
-/// - **F4** Reaching the end is reported once, and again after every delivery of newer records. The
-///   offset obeys [`PartitionEnd::offset`]; on a topic whose last entry is a commit marker it lies
-///   behind the marker. While a transaction is open under read_committed the end is its first offset.
+/// - **F4** Reaching the end is reported once, and again whenever it is reached at another offset: after newer
+///   records were delivered, and also where nothing was (an aborted transaction, a marker). The offset obeys
+///   [`PartitionEnd::offset`]; on a topic whose last entry is a commit marker it lies behind the marker. While a
+///   transaction is open under read_committed the end is its first offset.
 /// - **F5** An assignment at an offset below the log's start fails with [`LogError::Truncated`], above
 ///   its end with [`LogError::BeyondEnd`], on a missing topic with [`LogError::TopicMissing`] or
 ///   [`LogError::PartitionMissing`]: as a failure of that partition in [`Polled::failures`], within

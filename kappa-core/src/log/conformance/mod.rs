@@ -143,6 +143,7 @@ cases! {
         transactions_of_two_appenders_are_decided_apart [F2 A4]
         read_uncommitted_sees_all_but_control_records [F2 F3]
         end_counts_markers_and_stops_at_open_transactions [F2 F4]
+        end_is_told_again_when_only_an_abort_moved_it [F2 F4]
         offset_of_a_marker_is_a_fine_start [F3 F5]
         latest_under_read_committed_is_the_last_stable_offset [F2 F5]
         restore_ends_at_the_high_watermark [F4 A4]

@@ -53,6 +53,22 @@ fn stall(harness: &dyn Harness, commit: bool, expected: &[&str]) {
     assert_eq!(reader.values(), expected);
 }
 
+/// A restore, or a version that catches up, would otherwise wait for ever for records that were never committed.
+pub(super) fn end_is_told_again_when_only_an_abort_moved_it(harness: &dyn Harness) {
+    let kit = Kit::new(harness);
+    let topic = kit.topic("aborted-tail", 1);
+    kit.plain().put_now(&topic, 0, &["before"]);
+    let mut writer = kit.transactional(&kit.unique("tx"));
+    writer.append.begin().unwrap();
+    writer.put(&topic, 0, &["open", "open"]);
+    kit.until("the open records are in the log", || kit.offset(&topic, 0, OffsetSpec::Latest(UNCOMMITTED)) == 3);
+    let mut reader = kit.reader_of(&topic, COMMITTED);
+    reader.until_end(0, 1);
+    writer.append.abort().unwrap();
+    reader.until_end(0, 4);
+    assert_eq!(reader.values(), ["before"]);
+}
+
 pub(super) fn transactions_of_two_appenders_are_decided_apart(harness: &dyn Harness) {
     let kit = Kit::new(harness);
     let topic = kit.topic("interleaved", 1);
