@@ -20,6 +20,8 @@ pub mod conformance;
 pub mod embedded;
 mod error;
 mod fetch;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod membership;
 mod topics;
 mod types;

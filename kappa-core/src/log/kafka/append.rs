@@ -1,0 +1,401 @@
+//! Appending, in transactions.
+//!
+//! **Invariants:**
+//! - librdkafka runs in event mode with reports of failures only: a commit then waits on a condition,
+//!   not on a timer.
+//! - A call of librdkafka's that ends a transaction is given a time-out longer than the transaction's; when
+//!   that passes, the outcome is unknown and the client takes no more calls.
+//! - A refused record or offset makes the transaction one that can only be aborted, with the first reason kept.
+
+use super::classify::{During, classify, is_missing_topic};
+use super::close::within;
+use super::hooks::ClientHooks;
+use super::settings::KafkaSettings;
+use super::sys::{Admin, Client, Code, Conf, GroupPlace, Kind, Outgoing, PartitionList, RawError, Topic};
+use crate::log::{
+    Append, AppendBatch, AppendEntry, AppendOptions, DEFAULT_DEADLINE, LogError, MemberStamp, OffsetCommit, Position,
+    TopicHandle,
+};
+use deliveries::{Deliveries, EVENTS};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+mod deliveries;
+
+/// Longer than the transaction's own time-out, after which the log has aborted it.
+const BEYOND_TRANSACTION: Duration = Duration::from_secs(5);
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// Appends records.
+#[derive(Debug)]
+pub(super) struct KafkaAppend {
+    topics: Vec<Known>,
+    /// Partitions with a slot that were appended to since positions were last taken.
+    reported: Vec<(TopicHandle, i32)>,
+    state: State,
+    options: AppendOptions,
+    deliveries: Deliveries,
+    hooks: Arc<ClientHooks>,
+    client: Arc<Client>,
+}
+
+/// A topic that was looked up.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    partitions: i32,
+    /// Whether positions of a partition are asked for and it is in `reported` already.
+    reported: Vec<bool>,
+    handle: Topic,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// Without a transactional id.
+    Plain,
+    /// `init` comes first.
+    New,
+    Ready,
+    Open,
+    /// Only `abort` is left.
+    Failed(LogError),
+    /// Nothing is left.
+    Dead(LogError),
+}
+
+fn conf_of(settings: &KafkaSettings, options: &AppendOptions) -> Result<Conf, LogError> {
+    let timeout_ms = options.transaction_timeout.as_millis().clamp(1000, 2_147_483_647).to_string();
+    let linger_ms = options.linger.as_millis().min(options.transaction_timeout.as_millis() / 2).min(900_000);
+    let linger_ms = linger_ms.to_string();
+    let kib = (options.buffer_bytes / 1024).clamp(1024, 2_147_483_647).to_string();
+    // A record costs librdkafka more than its bytes: the number is bounded too.
+    let records = (options.buffer_bytes / 128).clamp(10_000, 10_000_000).to_string();
+    let suggested = [
+        ("compression.type", "lz4"),
+        ("message.max.bytes", "16777216"),
+        // A commit right behind another's markers is told to try again: at once, not in 100 ms.
+        ("retry.backoff.ms", "1"),
+        ("retry.backoff.max.ms", "250"),
+    ];
+    let mut owned = vec![
+        ("enable.idempotence", "true"),
+        ("delivery.report.only.error", "true"),
+        ("linger.ms", linger_ms.as_str()),
+        ("queue.buffering.max.kbytes", kib.as_str()),
+        ("queue.buffering.max.messages", records.as_str()),
+    ];
+    match &options.transactional_id {
+        Some(id) => owned.extend([("transactional.id", id.as_str()), ("transaction.timeout.ms", timeout_ms.as_str())]),
+        None => owned.push(("message.timeout.ms", "120000")),
+    }
+    let mut conf = settings.conf(&options.client_id, &suggested, &owned)?;
+    conf.set_events(EVENTS);
+    conf.note_acknowledged_offsets();
+    Ok(conf)
+}
+
+impl KafkaAppend {
+    pub(super) fn new(settings: &KafkaSettings, options: AppendOptions) -> Result<Self, LogError> {
+        let (client, hooks) = settings.build(conf_of(settings, &options)?, Kind::Producer, &options.client_id)?;
+        let deliveries = Deliveries::serve(&client, hooks.clone())?;
+        let state = if options.transactional_id.is_some() { State::New } else { State::Plain };
+        Ok(Self { topics: Vec::new(), reported: Vec::new(), state, options, deliveries, hooks, client })
+    }
+
+    /// How long librdkafka is waited for at the end of a transaction.
+    fn ending(&self) -> Duration {
+        self.options.transaction_timeout + BEYOND_TRANSACTION
+    }
+
+    fn expect(&self, operation: &'static str, wanted: &State) -> Result<(), LogError> {
+        if self.state == *wanted {
+            return Ok(());
+        }
+        let reason = match &self.state {
+            State::Dead(error) | State::Failed(error) => return Err(error.clone()),
+            State::Plain => "the client has no transactional id",
+            State::New => "init comes first",
+            State::Ready => "no transaction is open; begin one",
+            State::Open => "a transaction is open; commit or abort it first",
+        };
+        Err(LogError::Misuse { operation, reason: reason.into() })
+    }
+
+    /// Keeps what an error means for the calls that follow.
+    fn note(&mut self, error: LogError) -> LogError {
+        use crate::log::Recovery;
+        let dead = matches!(self.state, State::Dead(_));
+        let transactional = self.options.transactional_id.is_some();
+        match error.recovery() {
+            _ if dead => {}
+            Recovery::ReplaceClient => self.state = State::Dead(error.clone()),
+            _ if self.client.fatal().is_some() => self.state = State::Dead(error.clone()),
+            _ if transactional && self.state == State::Open => self.state = State::Failed(error.clone()),
+            _ => {}
+        }
+        error
+    }
+
+    fn failed(&mut self, during: During, operation: &'static str, deadline: Duration, error: &RawError) -> LogError {
+        let mut error = error.clone();
+        if error.code == Code::LOCAL_FATAL
+            && let Some((code, text)) = self.client.fatal()
+        {
+            error = RawError { code, text, fatal: true, ..error };
+        }
+        let error = self.hooks.explain(operation, classify(during, operation, deadline, &error));
+        self.note(error)
+    }
+
+    /// A topic's number of partitions.
+    fn look_up(&self, name: &str) -> Result<i32, LogError> {
+        let admin = Admin::new(self.client.clone(), DEFAULT_DEADLINE);
+        match admin.describe_topic(name) {
+            Ok(topic) => Ok(topic.partitions as i32),
+            Err(error) if is_missing_topic(error.code) || error.code == Code::INVALID_TOPIC => {
+                Err(LogError::TopicMissing { topic: name.into() })
+            }
+            Err(error) => {
+                let error = classify(During::Request, "look up a topic", DEFAULT_DEADLINE, &error);
+                Err(self.hooks.explain("look up a topic", error))
+            }
+        }
+    }
+
+    fn check_target(&mut self, entry: &AppendEntry) -> Result<(), LogError> {
+        let index = entry.topic.0 as usize;
+        let Some(known) = self.topics.get(index) else {
+            return Err(LogError::Misuse { operation: "append", reason: format!("{:?} is not a topic", entry.topic) });
+        };
+        let missing = || LogError::PartitionMissing { topic: known.name.clone(), partition: entry.partition };
+        if entry.partition < 0 {
+            return Err(missing());
+        }
+        if entry.partition >= known.partitions {
+            // Partitions may have been added since.
+            let partitions = self.look_up(&known.name)?;
+            if entry.partition >= partitions {
+                return Err(missing());
+            }
+            self.topics[index].partitions = partitions;
+        }
+        Ok(())
+    }
+
+    /// Hands one record over, waiting while the buffer is full.
+    fn produce(&mut self, batch: &AppendBatch, entry: &AppendEntry) -> Result<(), LogError> {
+        let known = &mut self.topics[entry.topic.0 as usize];
+        if let Some(reported @ false) = known.reported.get_mut(entry.partition as usize) {
+            *reported = true;
+            self.reported.push((entry.topic, entry.partition));
+        }
+        let record = Outgoing {
+            topic: &known.handle,
+            partition: entry.partition,
+            timestamp_ms: entry.timestamp_ms,
+            key: entry.key.as_ref().map(|range| batch.slice(range)),
+            value: entry.value.as_ref().map(|range| batch.slice(range)),
+            headers: &entry.headers,
+        };
+        let mut full_since = None;
+        loop {
+            let error = match self.client.produce(&record) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match error.code {
+                Code::LOCAL_QUEUE_FULL => {
+                    let since = *full_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= DEFAULT_DEADLINE {
+                        let error = LogError::Timeout { operation: "append", deadline: DEFAULT_DEADLINE };
+                        return Err(self.hooks.explain("append", error));
+                    }
+                    std::thread::sleep(FULL_PAUSE);
+                }
+                Code::MESSAGE_TOO_LARGE => {
+                    let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+                    return Err(LogError::RecordTooLarge { topic: known.name.clone(), bytes });
+                }
+                code if is_missing_topic(code) => {
+                    return Err(LogError::TopicMissing { topic: known.name.clone() });
+                }
+                Code::LOCAL_UNKNOWN_PARTITION => {
+                    let (topic, partition) = (known.name.clone(), entry.partition);
+                    return Err(LogError::PartitionMissing { topic, partition });
+                }
+                _ => return Err(self.failed(During::Transaction, "append", DEFAULT_DEADLINE, &error)),
+            }
+        }
+    }
+
+    fn append_all(&mut self, batch: &AppendBatch) -> Result<(), LogError> {
+        for entry in &batch.entries {
+            self.check_target(entry)?;
+            self.produce(batch, entry)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the positions noted since they were last taken.
+    fn take_positions(&mut self) -> Vec<Position> {
+        let mut positions = Vec::with_capacity(self.reported.len());
+        for (topic, partition) in self.reported.drain(..) {
+            let known = &mut self.topics[topic.0 as usize];
+            known.reported[partition as usize] = false;
+            if let Some(next_offset) = known.handle.slots()[partition as usize].take() {
+                positions.push(Position { topic, partition, next_offset });
+            }
+        }
+        positions
+    }
+
+    /// The first record that the log refused since the last call.
+    fn refused(&mut self, operation: &'static str) -> Option<LogError> {
+        self.deliveries.take_failure(operation)
+    }
+}
+
+impl Append for KafkaAppend {
+    fn topic(&mut self, name: &str, report_position: bool) -> Result<TopicHandle, LogError> {
+        if let Some(index) = self.topics.iter().position(|known| known.name == name)
+            && (!report_position || !self.topics[index].reported.is_empty())
+        {
+            return Ok(TopicHandle(index as u32));
+        }
+        let partitions = self.look_up(name)?;
+        let slots = if report_position { partitions } else { 0 };
+        let handle = Topic::new(&self.client, name, slots).ok_or_else(|| LogError::Fatal {
+            operation: "look up a topic",
+            reason: format!("librdkafka makes no handle for {name}"),
+        })?;
+        let reported = vec![false; slots as usize];
+        self.topics.push(Known { name: name.into(), partitions, reported, handle });
+        Ok(TopicHandle(self.topics.len() as u32 - 1))
+    }
+
+    fn init(&mut self, deadline: Duration) -> Result<(), LogError> {
+        self.expect("init", &State::New)?;
+        match self.client.init_transactions(deadline) {
+            Ok(()) => {
+                self.state = State::Ready;
+                Ok(())
+            }
+            Err(error) => Err(self.failed(During::Request, "init", deadline, &error)),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), LogError> {
+        self.expect("begin", &State::Ready)?;
+        self.client
+            .begin_transaction()
+            .map_err(|error| self.failed(During::Transaction, "begin", DEFAULT_DEADLINE, &error))?;
+        self.state = State::Open;
+        Ok(())
+    }
+
+    fn append(&mut self, batch: &AppendBatch) -> Result<(), LogError> {
+        if self.state != State::Plain {
+            self.expect("append", &State::Open)?;
+        }
+        self.append_all(batch).map_err(|error| self.note(error))
+    }
+
+    fn send_offsets(&mut self, offsets: &[OffsetCommit], member: &MemberStamp) -> Result<(), LogError> {
+        const OPERATION: &str = "send offsets";
+        self.expect(OPERATION, &State::Open)?;
+        // The log takes such a stamp even for a group with members: nobody would be fenced by it.
+        if member.generation < 0 || member.member_id.is_empty() {
+            let reason = "a stamp without a generation or a member fences nobody; take it from the membership";
+            return Err(LogError::Misuse { operation: OPERATION, reason: reason.into() });
+        }
+        let mut list = PartitionList::new();
+        for OffsetCommit { partition, offset, metadata } in offsets {
+            list.add_with_metadata(&partition.topic, partition.partition, *offset, metadata);
+        }
+        let place = GroupPlace {
+            group: member.group.clone(),
+            generation: member.generation,
+            member_id: member.member_id.clone(),
+            instance_id: member.instance_id.clone(),
+        };
+        let deadline = self.options.transaction_timeout;
+        self.client
+            .send_offsets(&list, &place, deadline)
+            .map_err(|error| self.failed(During::Transaction, OPERATION, deadline, &error))
+    }
+
+    fn commit(&mut self) -> Result<Vec<Position>, LogError> {
+        self.expect("commit", &State::Open)?;
+        let deadline = self.ending();
+        match self.client.commit_transaction(deadline) {
+            Ok(()) => {
+                self.state = State::Ready;
+                Ok(self.take_positions())
+            }
+            Err(error) => {
+                let error = match self.refused("commit") {
+                    Some(refused) if error.requires_abort => self.note(refused),
+                    _ => self.failed(During::Ending, "commit", deadline, &error),
+                };
+                Err(error)
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        match &self.state {
+            State::Ready => return Ok(()),
+            State::Open | State::Failed(_) => {}
+            _ => self.expect("abort", &State::Open)?,
+        }
+        let deadline = self.ending();
+        let result = self.client.abort_transaction(deadline);
+        self.refused("abort");
+        self.take_positions();
+        match result {
+            Ok(()) => {
+                self.state = State::Ready;
+                Ok(())
+            }
+            Err(error) => {
+                let error = self.failed(During::Ending, "abort", deadline, &error);
+                self.state = State::Dead(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn flush(&mut self, deadline: Duration) -> Result<Vec<Position>, LogError> {
+        if self.state != State::Plain {
+            let reason = "a client with a transactional id commits instead";
+            return Err(LogError::Misuse { operation: "flush", reason: reason.into() });
+        }
+        self.client
+            .flush(deadline)
+            .map_err(|error| self.failed(During::Request, "flush", deadline, &error))?;
+        match self.refused("flush") {
+            Some(refused) => {
+                self.take_positions();
+                Err(refused)
+            }
+            None => Ok(self.take_positions()),
+        }
+    }
+
+    fn close(self: Box<Self>, deadline: Duration) -> Result<(), LogError> {
+        within("close an appender", deadline, move || {
+            let open = matches!(self.state, State::Open | State::Failed(_));
+            let result = if open { self.client.abort_transaction(deadline) } else { Ok(()) };
+            drop(self);
+            result
+        })?
+        .map_err(|error| classify(During::Ending, "close an appender", deadline, &error))
+    }
+}
+
+impl Drop for KafkaAppend {
+    fn drop(&mut self) {
+        // What was not committed or flushed is not to be sent by a client that nobody waits for.
+        self.client.purge();
+    }
+}

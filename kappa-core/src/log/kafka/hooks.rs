@@ -1,0 +1,119 @@
+//! librdkafka's log lines and client-wide errors, passed on to `tracing`.
+//!
+//! **Invariants:** of each facility at most one line in [`QUIET`] is passed on above debug level, with the
+//! number of those held back: a broker that is down fails to connect several times a second.
+
+use super::classify::is_refused_client;
+use super::sys::{Code, Hooks};
+use crate::log::LogError;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Facilities are a few fixed words of librdkafka's; this many are told apart.
+const MAX_FACILITIES: usize = 64;
+
+/// The hooks of one client.
+#[derive(Debug)]
+pub(super) struct ClientHooks {
+    client_id: String,
+    lines: Mutex<BTreeMap<String, Line>>,
+    refused: Mutex<Option<String>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    last: Instant,
+    held_back: u64,
+}
+
+impl ClientHooks {
+    pub(super) fn new(client_id: &str) -> Self {
+        Self { client_id: client_id.into(), lines: Mutex::new(BTreeMap::new()), refused: Mutex::new(None) }
+    }
+
+    /// Why the brokers last refused this client altogether, if they have since this was last asked.
+    pub(super) fn refusal(&self, operation: &'static str) -> Option<LogError> {
+        let reason = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(LogError::Unauthorized { operation, reason })
+    }
+
+    /// A call without an answer, explained by a refusal where there was one.
+    pub(super) fn explain(&self, operation: &'static str, error: LogError) -> LogError {
+        match error {
+            LogError::Timeout { .. } | LogError::Unavailable { .. } => self.refusal(operation).unwrap_or(error),
+            _ => error,
+        }
+    }
+
+    /// How many were held back before this one, or `None` when this one is held back too.
+    fn admit(&self, facility: &str, now: Instant) -> Option<u64> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get_mut(facility) {
+            if now.duration_since(line.last) < QUIET {
+                line.held_back += 1;
+                return None;
+            }
+            line.last = now;
+            return Some(std::mem::take(&mut line.held_back));
+        }
+        if lines.len() < MAX_FACILITIES {
+            lines.insert(facility.into(), Line { last: now, held_back: 0 });
+        }
+        Some(0)
+    }
+}
+
+impl Hooks for ClientHooks {
+    fn log(&self, level: i32, facility: &str, text: &str) {
+        let client = &self.client_id;
+        // Warnings that a property is another kind of client's: the user's properties go to both kinds.
+        let level = if facility == "CONFWARN" { 7 } else { level };
+        if level >= 7 {
+            tracing::debug!(client, facility, "{text}");
+            return;
+        }
+        let Some(held_back) = self.admit(facility, Instant::now()) else {
+            tracing::debug!(client, facility, "{text}");
+            return;
+        };
+        match level {
+            // Connection trouble is logged as an error by librdkafka, which goes on by itself.
+            0..=2 => tracing::error!(client, facility, held_back, "{text}"),
+            3 | 4 => tracing::warn!(client, facility, held_back, "{text}"),
+            _ => tracing::info!(client, facility, held_back, "{text}"),
+        }
+    }
+
+    fn error(&self, code: Code, text: &str) {
+        let facility = code.name();
+        if is_refused_client(code) {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            *refused = Some(format!("{facility}: {text}"));
+        }
+        match self.admit(&facility, Instant::now()) {
+            Some(held_back) => tracing::warn!(client = self.client_id, code = facility, held_back, "{text}"),
+            None => tracing::debug!(client = self.client_id, code = facility, "{text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_line_is_held_back_and_counted() {
+        let hooks = ClientHooks::new("test");
+        let start = Instant::now();
+        assert_eq!(hooks.admit("FAIL", start), Some(0));
+        for _ in 0..1000 {
+            assert_eq!(hooks.admit("FAIL", start + Duration::from_secs(9)), None);
+        }
+        assert_eq!(hooks.admit("OTHER", start + Duration::from_secs(9)), Some(0));
+        assert_eq!(hooks.admit("FAIL", start + Duration::from_secs(10)), Some(1000));
+        assert_eq!(hooks.admit("FAIL", start + Duration::from_secs(20)), Some(0));
+    }
+}
