@@ -195,6 +195,21 @@ impl Writer {
         self.try_put(topic, partition, values).unwrap();
     }
 
+    /// A transaction in partition 0 that is aborted when its records are in the log: a client may drop
+    /// what it has not sent yet.
+    pub(super) fn abort_in_log(&mut self, kit: &Kit<'_>, topic: &str, values: &[&str]) {
+        let end = |isolation| kit.offset(topic, 0, OffsetSpec::Latest(isolation));
+        let (before, count) = (end(Isolation::ReadUncommitted), values.len() as i64);
+        self.append.begin().unwrap();
+        self.put(topic, 0, values);
+        // The marker of the transaction before may come late: the open records are those behind the stable end.
+        kit.until("the records to abort are in the log", || {
+            let (stable, high) = (end(Isolation::ReadCommitted), end(Isolation::ReadUncommitted));
+            high >= before + count && stable == high - count
+        });
+        self.append.abort().unwrap();
+    }
+
     /// A whole transaction in partition 0.
     pub(super) fn transact(&mut self, topic: &str, values: &[&str], commit: bool) {
         self.append.begin().unwrap();

@@ -31,7 +31,7 @@ pub(super) fn nulls_empties_headers_and_timestamps_come_back_as_written(harness:
     let binary: Vec<u8> = (0..=255).collect();
     let cases: [Written<'_>; 5] = [
         (None, None, 1, Headers::empty()),
-        (Some(b""), Some(b""), 0, Headers::empty()),
+        (Some(b""), Some(b""), 2, Headers::empty()),
         (None, Some(&binary), 1_700_000_000_123, headers.clone()),
         (Some(&binary), None, 5, Headers::empty()),
         (Some(b"k"), Some(b"v"), 4, headers),

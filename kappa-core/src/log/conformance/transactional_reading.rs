@@ -13,9 +13,9 @@ pub(super) fn aborted_records_are_never_seen(harness: &dyn Harness) {
     let topic = kit.topic("aborted", 1);
     let mut writer = kit.transactional(&kit.unique("tx"));
     writer.transact(&topic, &["a", "b"], true);
-    writer.transact(&topic, &["no", "no"], false);
+    writer.abort_in_log(&kit, &topic, &["no", "no"]);
     writer.transact(&topic, &["c"], true);
-    writer.transact(&topic, &["no"], false);
+    writer.abort_in_log(&kit, &topic, &["no"]);
     let mut reader = kit.reader_of(&topic, COMMITTED);
     reader.until_end(0, 10);
     assert_eq!(reader.values(), ["a", "b", "c"]);
@@ -97,7 +97,7 @@ pub(super) fn read_uncommitted_sees_all_but_control_records(harness: &dyn Harnes
     let topic = kit.topic("uncommitted", 1);
     let mut writer = kit.transactional(&kit.unique("tx"));
     writer.transact(&topic, &["committed"], true);
-    writer.transact(&topic, &["aborted"], false);
+    writer.abort_in_log(&kit, &topic, &["aborted"]);
     writer.append.begin().unwrap();
     writer.put(&topic, 0, &["open"]);
     let mut reader = kit.reader_of(&topic, UNCOMMITTED);
@@ -139,7 +139,7 @@ pub(super) fn offset_of_a_marker_is_a_fine_start(harness: &dyn Harness) {
     let topic = kit.topic("marker-start", 1);
     let mut writer = kit.transactional(&kit.unique("tx"));
     writer.transact(&topic, &["a"], true);
-    writer.transact(&topic, &["no"], false);
+    writer.abort_in_log(&kit, &topic, &["no"]);
     writer.transact(&topic, &["b"], true);
     kit.until("all markers are written", || kit.offset(&topic, 0, OffsetSpec::Latest(UNCOMMITTED)) == 6);
     for (start, expected) in [(1, vec!["b"]), (2, vec!["b"]), (3, vec!["b"]), (5, vec![]), (6, vec![])] {

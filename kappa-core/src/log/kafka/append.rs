@@ -192,7 +192,8 @@ impl KafkaAppend {
         let record = Outgoing {
             topic: &known.handle,
             partition: entry.partition,
-            timestamp_ms: entry.timestamp_ms,
+            // librdkafka takes 0 as "now": the next millisecond is the nearest it can write.
+            timestamp_ms: if entry.timestamp_ms == 0 { 1 } else { entry.timestamp_ms },
             key: entry.key.as_ref().map(|range| batch.slice(range)),
             value: entry.value.as_ref().map(|range| batch.slice(range)),
             headers: &entry.headers,
@@ -370,9 +371,7 @@ impl Append for KafkaAppend {
             let reason = "a client with a transactional id commits instead";
             return Err(LogError::Misuse { operation: "flush", reason: reason.into() });
         }
-        self.client
-            .flush(deadline)
-            .map_err(|error| self.failed(During::Request, "flush", deadline, &error))?;
+        self.client.flush(deadline).map_err(|error| self.failed(During::Request, "flush", deadline, &error))?;
         match self.refused("flush") {
             Some(refused) => {
                 self.take_positions();

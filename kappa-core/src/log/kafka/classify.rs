@@ -69,9 +69,7 @@ pub(super) fn classify_topic(operation: &'static str, deadline: Duration, topic:
         | Code::INVALID_PARTITIONS
         | Code::INVALID_REPLICATION_FACTOR
         | Code::INVALID_TOPIC
-        | Code::LOCAL_INVALID_ARG => {
-            LogError::Setting { property: format!("topic {topic}"), reason: error.reason() }
-        }
+        | Code::LOCAL_INVALID_ARG => LogError::Setting { property: format!("topic {topic}"), reason: error.reason() },
         _ => classify(During::Request, operation, deadline, error),
     }
 }

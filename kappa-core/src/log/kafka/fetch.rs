@@ -7,7 +7,7 @@
 //!   delivered before anything newer, so order holds.
 //! - A failed lane is unassigned in librdkafka at once, and stays until the caller unassigns its token.
 
-use super::classify::{classify, During};
+use super::classify::{During, classify};
 use super::close::within;
 use super::fetched::KafkaBatch;
 use super::hooks::ClientHooks;
@@ -66,9 +66,13 @@ impl KafkaFetch {
         };
         let ahead_kib = (options.buffer_bytes / 1024).clamp(64, 2_097_151).to_string();
         let response = options.buffer_bytes.clamp(1 << 20, 50 << 20).to_string();
-        let suggested =
-            [("queued.min.messages", "10000"), ("fetch.queue.backoff.ms", "10"), ("fetch.error.backoff.ms", "100"),
-             ("retry.backoff.ms", "10"), ("fetch.max.bytes", response.as_str())];
+        let suggested = [
+            ("queued.min.messages", "10000"),
+            ("fetch.queue.backoff.ms", "10"),
+            ("fetch.error.backoff.ms", "100"),
+            ("retry.backoff.ms", "10"),
+            ("fetch.max.bytes", response.as_str()),
+        ];
         let owned = [
             // Manual assignment needs a group's name in librdkafka, and nothing of the group.
             ("group.id", options.client_id.as_str()),
@@ -146,7 +150,7 @@ impl KafkaFetch {
             };
             last = Some((address, token));
             if !head.code.is_ok() && head.code != Code::PARTITION_EOF {
-                self.fail(token, &batch.error_text(index), &head, polled);
+                self.fail(token, &batch.error_text(index), head.code, head.offset, polled);
                 continue;
             }
             if lane.failed {
@@ -175,12 +179,12 @@ impl KafkaFetch {
     }
 
     /// A partition's error: a failure, a lookup that leads to one, or something librdkafka mends by itself.
-    fn fail(&mut self, token: Token, text: &str, head: &MessageHead, polled: &mut Polled) {
+    fn fail(&mut self, token: Token, text: &str, code: Code, offset: i64, polled: &mut Polled) {
         let Some(lane) = self.lanes.get_mut(&token).filter(|lane| !lane.failed) else { return };
-        let offset = if head.offset >= 0 { head.offset } else { lane.next };
-        match failures::verdict(&lane.partition, head.code, text) {
+        let offset = if offset >= 0 { offset } else { lane.next };
+        match failures::verdict(&lane.partition, code, text) {
             Verdict::Passing => {
-                tracing::debug!(partition = %lane.partition, code = ?head.code, text, "librdkafka goes on by itself");
+                tracing::debug!(partition = %lane.partition, ?code, text, "librdkafka goes on by itself");
                 return;
             }
             Verdict::Failed(error) => polled.failures.push(PartitionFailure { token, error }),
@@ -201,6 +205,13 @@ impl KafkaFetch {
     }
 
     fn take_failures(&mut self, polled: &mut Polled) {
+        // That a topic or partition is not there is told as an error of the client.
+        for error in self.hooks.partition_errors() {
+            let partition = TopicPartition::new(error.topic, error.partition);
+            if let Some(token) = self.by_partition.get(&partition).copied() {
+                self.fail(token, &error.text, error.code, -1, polled);
+            }
+        }
         while let Some((token, serial, error)) = self.failures.next() {
             if self.lanes.get(&token).is_some_and(|lane| lane.serial == serial) {
                 polled.failures.push(PartitionFailure { token, error });

@@ -15,12 +15,35 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Facilities are a few fixed words of librdkafka's; this many are told apart.
 const MAX_FACILITIES: usize = 64;
 
+/// Kept for a reader that asks; librdkafka tells each again at its next look at the cluster.
+const MAX_PARTITION_ERRORS: usize = 16_384;
+
 /// The hooks of one client.
 #[derive(Debug)]
 pub(super) struct ClientHooks {
     client_id: String,
     lines: Mutex<BTreeMap<String, Line>>,
     refused: Mutex<Option<String>>,
+    partitions: Mutex<Vec<PartitionError>>,
+}
+
+/// An error of one partition that librdkafka tells as one of the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PartitionError {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) code: Code,
+    pub(super) text: String,
+}
+
+impl PartitionError {
+    /// librdkafka writes `topic [partition]: reason`; a topic's name holds neither blank nor bracket.
+    fn parse(code: Code, text: &str) -> Option<Self> {
+        let (topic, rest) = text.split_once(" [")?;
+        let (partition, _) = rest.split_once("]: ")?;
+        let partition = partition.parse().ok()?;
+        (!topic.contains(' ')).then(|| Self { topic: topic.into(), partition, code, text: text.into() })
+    }
 }
 
 #[derive(Debug)]
@@ -31,13 +54,23 @@ struct Line {
 
 impl ClientHooks {
     pub(super) fn new(client_id: &str) -> Self {
-        Self { client_id: client_id.into(), lines: Mutex::new(BTreeMap::new()), refused: Mutex::new(None) }
+        Self {
+            client_id: client_id.into(),
+            lines: Mutex::new(BTreeMap::new()),
+            refused: Mutex::new(None),
+            partitions: Mutex::default(),
+        }
     }
 
     /// Why the brokers last refused this client altogether, if they have since this was last asked.
     pub(super) fn refusal(&self, operation: &'static str) -> Option<LogError> {
         let reason = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(LogError::Unauthorized { operation, reason })
+    }
+
+    /// The partitions' errors since this was last asked.
+    pub(super) fn partition_errors(&self) -> Vec<PartitionError> {
+        std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A call without an answer, explained by a refusal where there was one.
@@ -93,6 +126,12 @@ impl Hooks for ClientHooks {
             let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
             *refused = Some(format!("{facility}: {text}"));
         }
+        if let Some(error) = PartitionError::parse(code, text) {
+            let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+            if partitions.len() < MAX_PARTITION_ERRORS {
+                partitions.push(error);
+            }
+        }
         match self.admit(&facility, Instant::now()) {
             Some(held_back) => tracing::warn!(client = self.client_id, code = facility, held_back, "{text}"),
             None => tracing::debug!(client = self.client_id, code = facility, "{text}"),
@@ -103,6 +142,14 @@ impl Hooks for ClientHooks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_a_partition_is_told_apart() {
+        let code = Code::UNKNOWN_TOPIC_OR_PARTITION;
+        let seen = PartitionError::parse(code, "or-ders.x [7]: topic does not exist (Broker: Unknown topic)");
+        assert_eq!(seen.map(|error| (error.topic, error.partition)), Some(("or-ders.x".into(), 7)));
+        assert_eq!(PartitionError::parse(code, "127.0.0.1:1/bootstrap: Connect to [::1]: refused"), None);
+    }
 
     #[test]
     fn a_repeated_line_is_held_back_and_counted() {

@@ -11,8 +11,7 @@ use super::close::within;
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
 use super::sys::{
-    Admin, Client, Code, Event, EventKind, Hooks, Kind, PartitionList, Queue, RawError, assignment_lost,
-    is_cooperative,
+    Admin, Client, Code, Event, EventKind, Hooks, Kind, PartitionList, Queue, RawError, assignment_lost, is_cooperative,
 };
 use crate::log::{
     LogError, Member, MemberStamp, Membership, MembershipEvent, MembershipOptions, OffsetCommit, TopicPartition,

@@ -4,6 +4,8 @@
 //! batch consume, go out through cached topic handles, and a commit takes as long as the broker takes.
 //! What a code of Kafka's means to the caller is decided in [`classify`] alone.
 //!
+//! What librdkafka can't do: write the timestamp 0 (1970-01-01T00:00:00.000Z), which is written as 1 ms.
+//!
 //! **Invariants:**
 //! - Every call has a deadline; librdkafka's "for ever" is never used.
 //! - A client is closed and destroyed on a thread of its own, never on the thread that drops it.

@@ -184,8 +184,10 @@ mod tests {
         }
         assert!(refused(settings.clone().with("fetch.maxx.bytes", "1")).starts_with("fetch.maxx.bytes: "));
         assert!(refused(settings.clone().with("fetch.max.bytes", "many")).starts_with("fetch.max.bytes: "));
-        assert!(refused(settings.with("security.protocol", "SSL").with("ssl.ca.location", "/no/such/file.pem"))
-            .contains("ssl.ca.location"));
+        assert!(
+            refused(settings.with("security.protocol", "SSL").with("ssl.ca.location", "/no/such/file.pem"))
+                .contains("ssl.ca.location")
+        );
         assert!(refused(KafkaSettings::new(" ")).starts_with("brokers: "));
     }
 

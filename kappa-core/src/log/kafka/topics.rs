@@ -3,7 +3,7 @@
 //! **Invariants:** no call here creates a topic but `create`; every request has a deadline, and what is
 //! waited for afterwards (leaders, removal) is bounded by the same.
 
-use super::classify::{classify, classify_topic, During, is_missing_topic};
+use super::classify::{During, classify, classify_topic, is_missing_topic};
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
 use super::sys::{Admin, Client, Code, Kind, OffsetQuery, PartitionList, PartitionResult, Queue, RawError};
@@ -101,7 +101,7 @@ impl KafkaTopics {
 
     fn check(&mut self, operation: &'static str, results: &[PartitionResult]) -> Result<(), LogError> {
         let Some(failed) = results.iter().find(|result| !result.code.is_ok()) else { return Ok(()) };
-        if is_missing_topic(failed.code) || failed.code == Code::LOCAL_UNKNOWN_PARTITION {
+        if may_be_missing(failed.code) {
             return Err(self.missing(&failed.topic, failed.partition));
         }
         let text = format!("{}-{}: {}", failed.topic, failed.partition, failed.code.describe());
@@ -123,7 +123,7 @@ impl KafkaTopics {
                 self.check("offsets", &found)?;
                 Ok(found)
             }
-            Err(error) if is_missing_topic(error.code) || error.code == Code::LOCAL_UNKNOWN_PARTITION => {
+            Err(error) if may_be_missing(error.code) => {
                 for (partition, _) in wanted {
                     let missing = self.missing(&partition.topic, partition.partition);
                     if matches!(missing, LogError::TopicMissing { .. } | LogError::PartitionMissing { .. }) {
@@ -135,6 +135,11 @@ impl KafkaTopics {
             Err(error) => Err(self.of_request("offsets", &error)),
         }
     }
+}
+
+/// A request finds no leader for a partition that is not there.
+fn may_be_missing(code: Code) -> bool {
+    is_missing_topic(code) || code == Code::LOCAL_UNKNOWN_PARTITION || code == Code::LOCAL_NO_ENTRY
 }
 
 /// What is asked of librdkafka for a spec.
@@ -172,7 +177,8 @@ impl Topics for KafkaTopics {
     }
 
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, LogError> {
-        let metadata = self.client.all_topics(DEFAULT_DEADLINE).map_err(|error| self.of_request("list topics", &error))?;
+        let metadata =
+            self.client.all_topics(DEFAULT_DEADLINE).map_err(|error| self.of_request("list topics", &error))?;
         let mut names: Vec<String> = metadata.topics.into_iter().filter(|name| name.starts_with(prefix)).collect();
         names.sort_unstable();
         Ok(names)
@@ -197,7 +203,7 @@ impl Topics for KafkaTopics {
         }
         let results = match self.admin.delete_records(&list) {
             Ok(results) => results,
-            Err(error) if is_missing_topic(error.code) || error.code == Code::LOCAL_UNKNOWN_PARTITION => {
+            Err(error) if may_be_missing(error.code) => {
                 let (partition, _) = &before[0];
                 return Err(self.missing(&partition.topic, partition.partition));
             }

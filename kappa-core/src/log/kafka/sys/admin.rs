@@ -253,10 +253,7 @@ impl Admin {
 
 /// # Safety
 /// `results` is null or points to `count` live results.
-unsafe fn first_topic_error(
-    results: *mut *const ffi::rd_kafka_topic_result_t,
-    count: usize,
-) -> Result<(), RawError> {
+unsafe fn first_topic_error(results: *mut *const ffi::rd_kafka_topic_result_t, count: usize) -> Result<(), RawError> {
     if ptr::eq(results, ptr::null_mut()) {
         return Ok(());
     }

@@ -87,10 +87,7 @@ impl Drop for Client {
             // A consumer that was not closed is left to its session's time-out, as by a crash.
             // SAFETY: the last owner; everything made from the handle is gone (each holds an `Arc`).
             unsafe {
-                ffi::rd_kafka_destroy_flags(
-                    doomed.rk.as_ptr(),
-                    ffi::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE as c_int,
-                );
+                ffi::rd_kafka_destroy_flags(doomed.rk.as_ptr(), ffi::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE as c_int);
             }
             drop(doomed.opaque);
         };

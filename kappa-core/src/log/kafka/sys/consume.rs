@@ -7,11 +7,8 @@ use std::time::Duration;
 
 unsafe extern "C" {
     #[link_name = "rd_kafka_committed"]
-    fn committed(
-        rk: *mut ffi::rd_kafka_t,
-        list: *mut ffi::rd_kafka_topic_partition_list_t,
-        timeout_ms: c_int,
-    ) -> c_int;
+    fn committed(rk: *mut ffi::rd_kafka_t, list: *mut ffi::rd_kafka_topic_partition_list_t, timeout_ms: c_int)
+    -> c_int;
     #[link_name = "rd_kafka_subscribe"]
     fn subscribe(rk: *mut ffi::rd_kafka_t, list: *const ffi::rd_kafka_topic_partition_list_t) -> c_int;
     #[link_name = "rd_kafka_consumer_close"]
@@ -109,9 +106,8 @@ impl Client {
     /// Commits offsets as this member; the answer comes as an event on `answer`.
     pub(in super::super) fn commit(&self, list: &PartitionList, answer: &Queue) -> Result<(), RawError> {
         // SAFETY: a live handle, list and queue; the list is copied; no callback.
-        let code = unsafe {
-            ffi::rd_kafka_commit_queue(self.raw(), list.raw(), answer.raw(), None, std::ptr::null_mut())
-        };
+        let code =
+            unsafe { ffi::rd_kafka_commit_queue(self.raw(), list.raw(), answer.raw(), None, std::ptr::null_mut()) };
         Code(code as i32).ok()
     }
 }

@@ -137,13 +137,7 @@ fn result_of(element: &Element) -> PartitionResult {
     };
     // SAFETY: the topic is a terminated string of the list's.
     let topic = unsafe { text_of(element.topic) };
-    PartitionResult {
-        topic,
-        partition: element.partition,
-        offset: element.offset,
-        metadata,
-        code: Code(element.err),
-    }
+    PartitionResult { topic, partition: element.partition, offset: element.offset, metadata, code: Code(element.err) }
 }
 
 /// Reads one element that librdkafka keeps.

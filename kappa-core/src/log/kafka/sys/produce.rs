@@ -223,8 +223,7 @@ impl Client {
                 member.as_ptr(),
                 instance,
             );
-            let error =
-                ffi::rd_kafka_send_offsets_to_transaction(self.raw(), offsets.raw(), metadata, millis(timeout));
+            let error = ffi::rd_kafka_send_offsets_to_transaction(self.raw(), offsets.raw(), metadata, millis(timeout));
             ffi::rd_kafka_consumer_group_metadata_destroy(metadata);
             RawError::take(error)
         }
