@@ -37,6 +37,14 @@ impl Runtime {
         Self { log, settings }
     }
 
+    /// A runtime on the Kafka cluster that `KAPPA_BROKERS` names, with settings from the other `KAPPA_*` variables
+    /// ([`Settings`] lists them). `KAPPA_KAFKA_SECURITY_PROTOCOL=SASL_SSL` and the like pass any librdkafka property on.
+    #[cfg(feature = "kafka")]
+    pub fn from_env() -> Result<Self, Error> {
+        let log = crate::log::kafka::KafkaLog::connect(crate::log::kafka::KafkaSettings::from_env()?)?;
+        Ok(Self::new(Arc::new(log), Settings::from_env()?))
+    }
+
     /// The log.
     pub fn log(&self) -> &SharedLog {
         &self.log

@@ -139,18 +139,6 @@ pub(super) fn record_too_large_keeps_its_transaction_from_committing(harness: &d
     assert_eq!(kit.committed_values(&topic), ["second"]);
 }
 
-/// Text that stays about as long when a client compresses it: the log's limit is on what arrives.
-fn incompressible(len: usize) -> String {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b' ' + (state >> 32) as u8 % 94)
-    };
-    (0..len).map(|_| next()).collect()
-}
-
 /// A topic that takes records of 10,000 bytes.
 fn small_records_topic(kit: &Kit<'_>) -> String {
     let mut spec = spec(&kit.unique("small"), 1);
