@@ -27,6 +27,8 @@ pub struct Coordinator {
     /// Which worker had a task last: it gets it back.
     homes: BTreeMap<usize, usize>,
     giving_up: Option<GivingUp>,
+    /// The last event was handled, but the log could not be told so yet; until then there is no other.
+    unacknowledged: bool,
 }
 
 /// Tasks that are moving away.
@@ -54,13 +56,24 @@ impl Coordinator {
             heartbeat_interval: Duration::from_millis(settings.heartbeat_interval_ms as u64),
         })?;
         shared.set_member(membership.member());
-        Ok(Self { membership, layout, settings, shared, homes: BTreeMap::new(), giving_up: None })
+        Ok(Self {
+            membership,
+            layout,
+            settings,
+            shared,
+            homes: BTreeMap::new(),
+            giving_up: None,
+            unacknowledged: false,
+        })
     }
 
     /// One round. Waits at most `max_wait` for news.
     pub fn turn(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
         if self.giving_up.is_some() {
             return self.finish_giving_up(now_ms, max_wait);
+        }
+        if self.unacknowledged {
+            self.acknowledge()?;
         }
         match self.membership.poll(max_wait) {
             Ok(None) => Ok(()),
@@ -160,7 +173,8 @@ impl Coordinator {
             }
         }
         for (worker, tasks) in by_worker {
-            self.shared.send(worker, WorkerCommand::GiveUp(tasks));
+            // A worker that has ended has nothing left to give up.
+            let _ = self.shared.send(worker, WorkerCommand::GiveUp(tasks));
         }
         self.giving_up = Some(GivingUp { tasks, until_ms: now_ms + self.settings.revoke_wait_ms });
         self.finish_giving_up(now_ms, Duration::ZERO)
@@ -203,11 +217,11 @@ impl Coordinator {
         self.shared.set_assigned(|assigned| assigned.retain(|task| !tasks.contains(task)));
     }
 
+    /// Where the log can't be told now, it is told at the next turn.
     fn acknowledge(&mut self) -> Result<(), Error> {
-        match self.membership.acknowledge() {
-            Ok(()) => Ok(()),
-            Err(error) => self.troubled(error),
-        }
+        let acknowledged = self.membership.acknowledge();
+        self.unacknowledged = acknowledged.is_err();
+        acknowledged.or_else(|error| self.troubled(error))
     }
 
     fn names(&self, tasks: &BTreeSet<usize>) -> String {

@@ -54,7 +54,8 @@ pub struct Shared {
     pub metrics: RuntimeMetrics,
     member: OnceLock<Arc<dyn Member>>,
     holders: Mutex<BTreeMap<usize, Holder>>,
-    commands: Vec<Mutex<Vec<WorkerCommand>>>,
+    /// For each worker; `None` once it takes no more.
+    commands: Vec<Mutex<Option<Vec<WorkerCommand>>>>,
     restores: Mutex<Vec<RestoreRequest>>,
     assigned: Mutex<BTreeSet<usize>>,
     stopping: AtomicBool,
@@ -83,7 +84,7 @@ impl Shared {
             metrics,
             member: OnceLock::new(),
             holders: Mutex::default(),
-            commands: (0..workers).map(|_| Mutex::default()).collect(),
+            commands: (0..workers).map(|_| Mutex::new(Some(Vec::new()))).collect(),
             restores: Mutex::default(),
             assigned: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -131,12 +132,28 @@ impl Shared {
         lock(&self.holders).clone()
     }
 
-    pub(crate) fn send(&self, worker: usize, command: WorkerCommand) {
-        lock(&self.commands[worker]).push(command);
+    /// Gives the command back where the worker has ended.
+    pub(crate) fn send(&self, worker: usize, command: WorkerCommand) -> Result<(), WorkerCommand> {
+        match &mut *lock(&self.commands[worker]) {
+            Some(commands) => commands.push(command),
+            None => return Err(command),
+        }
+        Ok(())
+    }
+
+    /// A worker ends: what was sent to it and not taken is dropped, and nothing more is accepted.
+    pub(crate) fn refuse_commands(&self, worker: usize) {
+        for command in lock(&self.commands[worker]).take().into_iter().flatten() {
+            if let WorkerCommand::Run(ready) = command {
+                let task = ready.incarnation.task;
+                drop(ready);
+                self.release(task);
+            }
+        }
     }
 
     pub(crate) fn take_commands(&self, worker: usize) -> Vec<WorkerCommand> {
-        std::mem::take(&mut *lock(&self.commands[worker]))
+        lock(&self.commands[worker]).as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     pub(crate) fn request_restore(&self, request: RestoreRequest) {

@@ -1,6 +1,6 @@
 //! Steps 1 to 3 of a restore: the old owner's transaction, the decided offsets, the changelogs' ends.
 
-use super::outdated::discard_outdated;
+use super::outdated::{discard_outdated, has_state};
 use super::{CLOSE_DEADLINE, Reading, Restorer, Stage, StoreReading};
 use crate::Error;
 use crate::log::{
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 const OFFSETS_DEADLINE: Duration = Duration::from_secs(1);
 const TAKEOVER_DEADLINE: Duration = Duration::from_secs(10);
-const RETRY_MS: i64 = 200;
+pub(super) const RETRY_MS: i64 = 200;
 
 impl Restorer {
     pub(super) fn begin_waiting(&mut self, now_ms: i64) -> Result<(), Error> {
@@ -149,7 +149,9 @@ impl Restorer {
         let mut stores = Vec::new();
         let mut assignments = Vec::new();
         for ((store, changelog), target) in changelogs.into_iter().zip(targets) {
-            let from = processor.store(store).mark().map(|mark| mark.changelog_offset);
+            let mark = processor.store(store).mark();
+            let has_state = mark.as_ref().is_some_and(has_state);
+            let from = mark.map(|mark| mark.changelog_offset);
             let token = self.tokens.iter().position(Option::is_none).unwrap_or(self.tokens.len());
             if token == self.tokens.len() {
                 self.tokens.push(None);
@@ -159,7 +161,7 @@ impl Restorer {
             let start = from.map_or(Start::Earliest, Start::Offset);
             assignments.push(Assignment { partition: changelog, start, token });
             let position = from.unwrap_or(0);
-            stores.push(StoreReading { store, token, from, target, position, records: 0, done: false });
+            stores.push(StoreReading { store, token, from, has_state, target, position, records: 0, done: false });
         }
         let sources = sources
             .iter()

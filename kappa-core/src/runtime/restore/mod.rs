@@ -78,6 +78,8 @@ struct StoreReading {
     store: usize,
     token: u32,
     from: Option<i64>,
+    /// The store holds what a commit has put there.
+    has_state: bool,
     target: i64,
     position: i64,
     records: u64,

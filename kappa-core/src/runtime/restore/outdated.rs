@@ -35,6 +35,11 @@ pub(crate) fn operator_time(stream_time_ms: Option<i64>, now_ms: i64) -> Vec<u8>
     bytes
 }
 
+/// Whether something was committed into the store: without, time has not begun for it.
+pub(super) fn has_state(mark: &Mark) -> bool {
+    mark.operator_time.get(..8).is_some_and(|time| time != i64::MIN.to_be_bytes())
+}
+
 fn written_at_ms(mark: &Mark) -> Option<i64> {
     let bytes = mark.operator_time.get(8..16)?;
     Some(i64::from_be_bytes(bytes.try_into().ok()?))

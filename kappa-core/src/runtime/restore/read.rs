@@ -1,14 +1,16 @@
 //! Step 4 of a restore: the changelogs are read to their ends, and the task is handed to its worker.
 
+use super::begin::RETRY_MS;
 use super::outdated::operator_time;
 use super::{Job, Reading, Restorer, Stage, StoreReading};
 use crate::Error;
-use crate::log::{FetchedBatch, Recovery, Run};
+use crate::log::{FetchedBatch, Recovery, Run, TopicPartition};
 use crate::runtime::layout::TaskId;
 use crate::runtime::rules::Rule;
 use crate::runtime::settings::Guarantee;
 use crate::runtime::shared::{Holder, ReadyTask, WorkerCommand};
 use crate::task::TaskProcessor;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Restorer {
@@ -60,7 +62,10 @@ impl Restorer {
             let tokens = job.tokens();
             self.forget(&tokens)?;
             let Stage::Reading(reading) = &mut job.stage else { continue };
-            self.check_offsets(&job.name, job.id, reading)?;
+            if !self.offsets_fit(&job.name, job.id, reading)? {
+                self.begin_again(job, now_ms);
+                continue;
+            }
             let time_ms = reading.sources.iter().filter_map(|(_, _, time_ms)| *time_ms).max();
             let operator_time = operator_time(time_ms, now_ms);
             for store in &reading.stores {
@@ -86,24 +91,34 @@ impl Restorer {
             self.shared.hand_over(job.incarnation.task, Holder::Worker(job.worker));
             let Reading { processor, sources, .. } = reading;
             let ready = ReadyTask { incarnation: job.incarnation, processor, sources };
-            self.shared.send(job.worker, WorkerCommand::Run(Box::new(ready)));
+            let task = job.incarnation.task;
+            if let Err(refused) = self.shared.send(job.worker, WorkerCommand::Run(Box::new(ready))) {
+                drop(refused);
+                self.shared.release(task);
+            }
         }
         Ok(())
     }
 
     /// State without offsets means that the offsets were lost: replaying onto the state would count everything twice.
-    pub(super) fn check_offsets(&self, name: &str, id: TaskId, reading: &Reading) -> Result<(), Error> {
+    /// A mark alone is no state: a changelog in which everything was aborted has one too.
+    ///
+    /// False where there are offsets by now: another process has had the task since the restore began.
+    fn offsets_fit(&mut self, name: &str, id: TaskId, reading: &Reading) -> Result<bool, Error> {
         let no_offsets = reading.sources.iter().all(|(_, committed, _)| committed.is_none());
-        let with_state =
-            reading.stores.iter().find(|store| store.records > 0 || store.from.is_some_and(|from| from > 0));
+        let with_state = reading.stores.iter().find(|store| store.records > 0 || store.has_state);
         match with_state {
             Some(store) if no_offsets && self.settings.guarantee == Guarantee::ExactlyOnce => {
                 let sources = &self.layout.sub_topologies[id.sub_topology].sources;
-                let topics: Vec<String> = reading
-                    .sources
-                    .iter()
-                    .map(|(index, ..)| format!("{}-{}", sources[*index].topic, id.partition))
-                    .collect();
+                let of = |index: usize| TopicPartition::new(Arc::clone(&sources[index].topic), id.partition);
+                let partitions: Vec<TopicPartition> = reading.sources.iter().map(|(index, ..)| of(*index)).collect();
+                match self.committed(&partitions) {
+                    Ok(committed) if committed.iter().all(Option::is_none) => {}
+                    Ok(_) => return Ok(false),
+                    Err(error) if error.recovery() == Recovery::Retry => return Ok(false),
+                    Err(error) => return Err(error.into()),
+                }
+                let topics: Vec<String> = partitions.iter().map(TopicPartition::to_string).collect();
                 Err(Error::OffsetsLost {
                     task: name.to_owned(),
                     group: self.layout.application_id.clone(),
@@ -111,8 +126,17 @@ impl Restorer {
                     changelog_offset: store.position,
                 })
             }
-            _ => Ok(()),
+            _ => Ok(true),
         }
+    }
+
+    /// Puts a job back to its first step; what it has restored stays in the stores.
+    fn begin_again(&mut self, mut job: Job, now_ms: i64) {
+        let takeover_at_ms = now_ms + self.settings.takeover_after_ms;
+        drop(std::mem::replace(&mut job.stage, Stage::Waiting { takeover_at_ms }));
+        self.shared.release(job.incarnation.task);
+        job.retry_at_ms = now_ms + RETRY_MS;
+        self.jobs.push(job);
     }
 }
 

@@ -117,6 +117,7 @@ impl Worker {
         if self.shared.is_stopping() {
             turn.settled = self.commit(now_ms)?;
             self.close_all(true)?;
+            self.shared.refuse_commands(self.index);
             turn.stopped = true;
             return Ok(turn);
         }

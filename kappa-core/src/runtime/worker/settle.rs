@@ -169,7 +169,7 @@ impl Worker {
     }
 
     /// The application is about to stop with this error: leave nothing half done.
-    pub(crate) fn give_up(&mut self, error: Error) -> Error {
+    pub fn give_up(&mut self, error: Error) -> Error {
         self.output.batch.clear();
         if self.in_transaction
             && let Some(appender) = &mut self.appender
@@ -181,6 +181,7 @@ impl Worker {
         if let Err(error) = self.close_all(true) {
             tracing::warn!(%error, "tasks not closed cleanly; the changelogs have everything");
         }
+        self.shared.refuse_commands(self.index);
         error
     }
 }
