@@ -5,21 +5,25 @@
 //!   not on a timer.
 //! - A call of librdkafka's that ends a transaction is given a time-out longer than the transaction's; when
 //!   that passes, the outcome is unknown and the client takes no more calls.
+//! - After a refused record librdkafka goes on with a gap in its sequence numbers, and the log refuses what
+//!   follows: an abort then replaces the client within, under the same transactional id.
 //! - A refused record or offset makes the transaction one that can only be aborted, with the first reason kept.
 
 use super::classify::{During, classify, is_missing_topic};
 use super::close::within;
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
-use super::sys::{Admin, Client, Code, Conf, GroupPlace, Kind, Outgoing, PartitionList, RawError, Topic};
+use super::sys::{Admin, Client, Code, GroupPlace, Kind, Outgoing, PartitionList, RawError, Topic};
 use crate::log::{
     Append, AppendBatch, AppendEntry, AppendOptions, DEFAULT_DEADLINE, LogError, MemberStamp, OffsetCommit, Position,
     TopicHandle,
 };
-use deliveries::{Deliveries, EVENTS};
+use conf::conf_of;
+use deliveries::Deliveries;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod conf;
 mod deliveries;
 
 /// Longer than the transaction's own time-out, after which the log has aborted it.
@@ -33,6 +37,9 @@ pub(super) struct KafkaAppend {
     /// Partitions with a slot that were appended to since positions were last taken.
     reported: Vec<(TopicHandle, i32)>,
     state: State,
+    /// A record of this transaction was refused by the log.
+    has_gap: bool,
+    settings: KafkaSettings,
     options: AppendOptions,
     deliveries: Deliveries,
     hooks: Arc<ClientHooks>,
@@ -63,35 +70,11 @@ enum State {
     Dead(LogError),
 }
 
-fn conf_of(settings: &KafkaSettings, options: &AppendOptions) -> Result<Conf, LogError> {
-    let timeout_ms = options.transaction_timeout.as_millis().clamp(1000, 2_147_483_647).to_string();
-    let linger_ms = options.linger.as_millis().min(options.transaction_timeout.as_millis() / 2).min(900_000);
-    let linger_ms = linger_ms.to_string();
-    let kib = (options.buffer_bytes / 1024).clamp(1024, 2_147_483_647).to_string();
-    // A record costs librdkafka more than its bytes: the number is bounded too.
-    let records = (options.buffer_bytes / 128).clamp(10_000, 10_000_000).to_string();
-    let suggested = [
-        ("compression.type", "lz4"),
-        ("message.max.bytes", "16777216"),
-        // A commit right behind another's markers is told to try again: at once, not in 100 ms.
-        ("retry.backoff.ms", "1"),
-        ("retry.backoff.max.ms", "250"),
-    ];
-    let mut owned = vec![
-        ("enable.idempotence", "true"),
-        ("delivery.report.only.error", "true"),
-        ("linger.ms", linger_ms.as_str()),
-        ("queue.buffering.max.kbytes", kib.as_str()),
-        ("queue.buffering.max.messages", records.as_str()),
-    ];
-    match &options.transactional_id {
-        Some(id) => owned.extend([("transactional.id", id.as_str()), ("transaction.timeout.ms", timeout_ms.as_str())]),
-        None => owned.push(("message.timeout.ms", "120000")),
-    }
-    let mut conf = settings.conf(&options.client_id, &suggested, &owned)?;
-    conf.set_events(EVENTS);
-    conf.note_acknowledged_offsets();
-    Ok(conf)
+fn handle_of(client: &Arc<Client>, name: &str, slots: i32) -> Result<Topic, LogError> {
+    Topic::new(client, name, slots).ok_or_else(|| LogError::Fatal {
+        operation: "look up a topic",
+        reason: format!("librdkafka makes no handle for {name}"),
+    })
 }
 
 impl KafkaAppend {
@@ -99,7 +82,32 @@ impl KafkaAppend {
         let (client, hooks) = settings.build(conf_of(settings, &options)?, Kind::Producer, &options.client_id)?;
         let deliveries = Deliveries::serve(&client, hooks.clone())?;
         let state = if options.transactional_id.is_some() { State::New } else { State::Plain };
-        Ok(Self { topics: Vec::new(), reported: Vec::new(), state, options, deliveries, hooks, client })
+        Ok(Self {
+            topics: Vec::new(),
+            reported: Vec::new(),
+            state,
+            has_gap: false,
+            settings: settings.clone(),
+            options,
+            deliveries,
+            hooks,
+            client,
+        })
+    }
+
+    /// Goes on with a new client under the same transactional id.
+    fn replace(&mut self, deadline: Duration) -> Result<(), LogError> {
+        tracing::warn!(client = self.options.client_id, "a record was refused: the Kafka client is replaced");
+        let mut new = Self::new(&self.settings, self.options.clone())?;
+        new.init(deadline)?;
+        for known in &self.topics {
+            let slots = known.reported.len() as i32;
+            let handle = handle_of(&new.client, &known.name, slots)?;
+            let (name, partitions) = (known.name.clone(), known.partitions);
+            new.topics.push(Known { name, partitions, reported: vec![false; slots as usize], handle });
+        }
+        *self = new;
+        Ok(())
     }
 
     /// How long librdkafka is waited for at the end of a transaction.
@@ -252,7 +260,9 @@ impl KafkaAppend {
 
     /// The first record that the log refused since the last call.
     fn refused(&mut self, operation: &'static str) -> Option<LogError> {
-        self.deliveries.take_failure(operation)
+        let refused = self.deliveries.take_failure(operation);
+        self.has_gap |= refused.is_some();
+        refused
     }
 }
 
@@ -265,10 +275,7 @@ impl Append for KafkaAppend {
         }
         let partitions = self.look_up(name)?;
         let slots = if report_position { partitions } else { 0 };
-        let handle = Topic::new(&self.client, name, slots).ok_or_else(|| LogError::Fatal {
-            operation: "look up a topic",
-            reason: format!("librdkafka makes no handle for {name}"),
-        })?;
+        let handle = handle_of(&self.client, name, slots)?;
         let reported = vec![false; slots as usize];
         self.topics.push(Known { name: name.into(), partitions, reported, handle });
         Ok(TopicHandle(self.topics.len() as u32 - 1))
@@ -307,7 +314,7 @@ impl Append for KafkaAppend {
         // The log takes such a stamp even for a group with members: nobody would be fenced by it.
         if member.generation < 0 || member.member_id.is_empty() {
             let reason = "a stamp without a generation or a member fences nobody; take it from the membership";
-            return Err(LogError::Misuse { operation: OPERATION, reason: reason.into() });
+            return Err(self.note(LogError::StaleMember { operation: OPERATION, reason: reason.into() }));
         }
         let mut list = PartitionList::new();
         for OffsetCommit { partition, offset, metadata } in offsets {
@@ -356,7 +363,10 @@ impl Append for KafkaAppend {
         match result {
             Ok(()) => {
                 self.state = State::Ready;
-                Ok(())
+                if !self.has_gap {
+                    return Ok(());
+                }
+                self.replace(deadline).inspect_err(|error| self.state = State::Dead(error.clone()))
             }
             Err(error) => {
                 let error = self.failed(During::Ending, "abort", deadline, &error);
