@@ -10,6 +10,7 @@ use kappa_benchmarks::run::{self, Run};
 use kappa_benchmarks::{loader, pipe, reading};
 use serde_json::json;
 use std::error::Error;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -99,8 +100,9 @@ struct RunArguments {
     /// Made if it is not there; `APP_ID-out` unless named.
     #[arg(long)]
     output: Option<String>,
+    /// Where state lives; in memory unless named.
     #[arg(long)]
-    state_dir: PathBuf,
+    state_dir: Option<PathBuf>,
     #[arg(long, default_value_t = 100)]
     commit_ms: i64,
     #[arg(long, default_value_t = 64)]
@@ -187,6 +189,7 @@ fn run_query(arguments: RunArguments) -> Result<(), Box<dyn Error>> {
     // Messages go to standard error: standard output is for the result.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .init();
     let cluster = Cluster::connect(&arguments.target.brokers)?;

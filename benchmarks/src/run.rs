@@ -37,8 +37,8 @@ pub struct Run {
     pub cache_bytes: usize,
     /// Stream threads.
     pub threads: usize,
-    /// Where state lives.
-    pub state_dir: PathBuf,
+    /// Where state lives; `None`: in memory.
+    pub state_dir: Option<PathBuf>,
     /// Whether to stop when all input has been processed; else it runs until it fails.
     pub stop_at_end: bool,
 }
@@ -83,7 +83,7 @@ fn settings(run: &Run) -> Settings {
         commit_interval_ms: run.commit_ms,
         cache_bytes: run.cache_bytes,
         stream_threads: run.threads,
-        state_dir: Some(run.state_dir.clone()),
+        state_dir: run.state_dir.clone(),
         replication_factor: Some(1),
         registry_topic: format!("{}-registry", run.app_id),
         ..Settings::default()
