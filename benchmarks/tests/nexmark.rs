@@ -1,5 +1,7 @@
 //! The generator against digests that a Kafka Streams implementation of the same description gave (Java 17).
 
+#![expect(clippy::unwrap_used, reason = "a failed test says where")]
+
 use kappa_benchmarks::digest::Digest;
 use kappa_benchmarks::expected::Query;
 use kappa_benchmarks::nexmark::{BinEvent, Event, Format, Generator, Kind};

@@ -57,7 +57,7 @@ fn a_transaction_with_offsets_of_a_member_becomes_visible_as_one() {
     append.send_offsets(&[commit], &stamp).unwrap();
 
     let mut offsets = log.group_offsets("app").unwrap();
-    assert!(matches!(offsets.committed(&[input.clone()], NOW), Err(LogError::OffsetsUnstable { .. })));
+    assert!(matches!(offsets.committed(std::slice::from_ref(&input), NOW), Err(LogError::OffsetsUnstable { .. })));
     let mut fetch = log
         .fetch(FetchOptions { client_id: "r".into(), isolation: Isolation::ReadCommitted, buffer_bytes: 1 })
         .unwrap();
