@@ -90,7 +90,7 @@ impl Commit<'_> {
         if !offsets.is_empty() {
             let stamp = self.stamp()?;
             match self.context.shared.member() {
-                Some(member) => member.commit_offsets(offsets, &stamp, PLAIN_COMMIT_DEADLINE)?,
+                Some(member) => member.commit_offsets(offsets, &stamp, PLAIN_COMMIT_DEADLINE).map_err(as_stale)?,
                 None => return Err(not_a_member()),
             }
         }
@@ -103,12 +103,13 @@ impl Commit<'_> {
         offsets: &[OffsetCommit],
         stamp: &MemberStamp,
     ) -> Result<(), LogError> {
-        match self.context.shared.member() {
+        let sent = match self.context.shared.member() {
             Some(member) if !self.context.rules.hold(Rule::OffsetsInTransaction) => {
                 member.commit_offsets(offsets, stamp, PLAIN_COMMIT_DEADLINE)
             }
             _ => client.send_offsets(offsets, stamp),
-        }
+        };
+        sent.map_err(as_stale)
     }
 
     /// The stamp first, the epochs after it: see the module's head.
@@ -177,6 +178,15 @@ impl Commit<'_> {
                 }
             }
         }
+    }
+}
+
+/// A static member that was dropped and has joined again finds its own seat taken by its later self. Whether it is
+/// another process's is for the coordinator to say, whose next poll fails then.
+fn as_stale(error: LogError) -> LogError {
+    match error {
+        LogError::InstanceFenced { operation, reason } => LogError::StaleMember { operation, reason },
+        other => other,
     }
 }
 

@@ -19,6 +19,11 @@ const OFFSETS_DEADLINE: Duration = Duration::from_secs(1);
 const TAKEOVER_DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const RETRY_MS: i64 = 200;
 
+/// Whether the step may be tried again: the log was not reached, or two took the same transaction over at once.
+fn passes(error: &LogError) -> bool {
+    matches!(error.recovery(), Recovery::Retry | Recovery::ReplaceClient | Recovery::AbortTransaction)
+}
+
 impl Restorer {
     pub(super) fn begin_waiting(&mut self, now_ms: i64) -> Result<(), Error> {
         for at in 0..self.jobs.len() {
@@ -29,7 +34,7 @@ impl Restorer {
             }
             match self.begin(at, now_ms, takeover_at_ms) {
                 Ok(()) => {}
-                Err(Error::Log(error)) if error.recovery() == Recovery::Retry => {
+                Err(Error::Log(error)) if passes(&error) => {
                     let job = &mut self.jobs[at];
                     tracing::debug!(task = job.name, %error, "restore not begun yet");
                     job.retry_at_ms = now_ms + RETRY_MS;
@@ -58,7 +63,9 @@ impl Restorer {
         let committed = match self.committed(&partitions) {
             Err(LogError::OffsetsUnstable { .. }) if now_ms >= takeover_at_ms => {
                 self.take_over(&partitions)?;
-                self.jobs[at].stage = Stage::Waiting { takeover_at_ms: now_ms + self.settings.takeover_after_ms };
+                // Once: where that does not help, the transaction is of somebody who has never committed these offsets. Its
+                // time-out ends it, and whoever was fenced in vain is left in peace.
+                self.jobs[at].stage = Stage::Waiting { takeover_at_ms: i64::MAX };
                 self.offsets.committed(&partitions, OFFSETS_DEADLINE)?
             }
             other => other?,
