@@ -2,6 +2,7 @@
 //! answers get lost, commits and markers come late.
 
 use crate::job::INPUT;
+use crate::tally::Event;
 use crate::world::{Crash, Running, World, current};
 use kappa_core::log::embedded::{Call, FaultHook, Operation};
 use kappa_core::log::{LogError, TopicPartition};
@@ -29,13 +30,16 @@ impl FaultHook for Moments {
         world.end_if_dead(&running);
         world.steps.set(world.steps.get() + 1);
         let name = call.operation.name();
+        if call.operation == Operation::Init && call.client_id.ends_with("-takeover") {
+            world.count(Event::TakenOver);
+        }
         if !world.chaos.get() {
             return Ok(());
         }
         world.say(|| format!("{}.{:?} {name}", world.name(at), running.part));
         let knobs = &world.knobs;
         if world.random.borrow_mut().ppm(knobs.crash_before) {
-            world.say(|| format!("before {name}"));
+            world.count(Event::CrashBefore);
             world.crash(at);
             resume_unwind(Box::new(Crash));
         }
@@ -44,10 +48,12 @@ impl FaultHook for Moments {
         let refused = may_be_refused(call.operation) && world.random.borrow_mut().ppm(knobs.refuse);
         if (cut_off && may_be_refused(call.operation)) || refused {
             world.say(|| format!("{name} is refused"));
+            world.count(if refused { Event::Refused } else { Event::CutOff });
             return Err(LogError::Unavailable { operation: name, reason: "refused by the simulator".into() });
         }
         if call.operation == Operation::Commit && world.random.borrow_mut().ppm(knobs.unknown_commit) {
             world.say(|| "commit gets lost".to_owned());
+            world.count(Event::CommitLost);
             return Err(LogError::OutcomeUnknown { operation: name, reason: "lost by the simulator".into() });
         }
         Ok(())
@@ -67,6 +73,7 @@ impl FaultHook for Moments {
         let name = call.operation.name();
         if world.random.borrow_mut().ppm(world.knobs.crash_after) {
             world.say(|| format!("after {name}"));
+            world.count(Event::CrashAfter);
             world.crash(at);
             resume_unwind(Box::new(Crash));
         }
@@ -74,6 +81,8 @@ impl FaultHook for Moments {
         let lost = may_be_refused(call.operation) && world.random.borrow_mut().ppm(world.knobs.lose_answer);
         if lost {
             world.say(|| format!("the answer to {name} gets lost"));
+            let commit = call.operation == Operation::Commit;
+            world.count(if commit { Event::CommitDone } else { Event::LostAnswer });
         }
         lost
     }
@@ -82,6 +91,7 @@ impl FaultHook for Moments {
         let (world, ..) = troubled()?;
         let late = world.chaos.get() && world.random.borrow_mut().ppm(world.knobs.late_marker);
         let delay_ms = late.then(|| world.random.borrow_mut().between(1, world.knobs.late_marker_max_ms))?;
+        world.count(Event::MarkerLate);
         world.say(|| format!("marker in {partition} is {delay_ms} ms late"));
         debug_assert_ne!(&*partition.topic, INPUT);
         Some(delay_ms)
@@ -91,6 +101,7 @@ impl FaultHook for Moments {
         let (world, ..) = troubled()?;
         let late = world.chaos.get() && world.random.borrow_mut().ppm(world.knobs.late_commit);
         let delay_ms = late.then(|| world.random.borrow_mut().between(1, 1_500))?;
+        world.count(Event::CommitLate);
         world.say(|| format!("commit is {delay_ms} ms under way, unanswered"));
         Some(delay_ms)
     }
@@ -116,6 +127,7 @@ fn hold_up(world: &World, running: &Running, at: usize, chance: u32) {
     if whole {
         world.instances.borrow_mut()[at].frozen_until_ms = i64::MAX;
     }
+    world.count(if long { Event::HeldUpLong } else { Event::HeldUp });
     world.say(|| {
         let what = if whole { "process" } else { "thread" };
         format!("{} {what} held up{}", world.name(at), if long { " for long" } else { "" })

@@ -1,6 +1,7 @@
 //! The log as processes get it: passes every call on, notes it in the trace, and shows the oracle what it must see.
 
 use crate::instance::Part;
+use crate::tally::Event;
 use crate::world::current;
 use kappa_core::log::embedded::EmbeddedLog;
 use kappa_core::log::{
@@ -8,6 +9,7 @@ use kappa_core::log::{
     MemberStamp, Membership, MembershipEvent, MembershipOptions, OffsetCommit, Polled, Position, Token, TopicHandle,
     Topics,
 };
+use kappa_core::runtime::Holder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,29 @@ pub(crate) struct Probe {
 fn say(line: impl FnOnce() -> String) {
     if let Some(world) = current() {
         world.say(line);
+    }
+}
+
+fn count_refusal<T>(result: Result<T, LogError>) -> Result<T, LogError> {
+    if let (Err(error), Some(world)) = (&result, current()) {
+        match error {
+            LogError::StaleMember { .. } => world.count(Event::Stale),
+            LogError::ProducerFenced { .. } => world.count(Event::Fenced),
+            _ => {}
+        }
+    }
+    result
+}
+
+fn count_event(event: &MembershipEvent) {
+    let (Some(world), MembershipEvent::Revoked { tasks, lost }) = (current(), event) else { return };
+    world.count(if *lost { Event::TasksLost } else { Event::TasksMoved });
+    let at = world.stack.borrow().last().and_then(|running| running.instance);
+    let shared = at.and_then(|at| world.instances.borrow()[at].shared.clone());
+    let restoring =
+        |task: &i32| shared.as_ref().is_some_and(|shared| shared.holder(*task as usize) == Some(Holder::Restorer));
+    if tasks.iter().any(restoring) {
+        world.count(Event::RestoreCutShort);
     }
 }
 
@@ -60,6 +85,7 @@ impl Fetch for Reader {
             let running = world.stack.borrow().last().cloned();
             if let Some((at, Part::Restorer)) = running.and_then(|running| Some((running.instance?, running.part))) {
                 let identity = world.instances.borrow()[at].identity();
+                world.count(Event::Restore);
                 let checked = partitions.iter().try_for_each(|assignment| {
                     world.oracle.borrow_mut().check_restore(&identity, &assignment.partition, assignment.start)
                 });
@@ -147,13 +173,13 @@ impl Append for Writer {
                 format!("  offsets {}", list.collect::<Vec<_>>().join(" "))
             });
         }
-        self.inner.send_offsets(offsets, member)
+        count_refusal(self.inner.send_offsets(offsets, member))
     }
 
     fn commit(&mut self) -> Result<Vec<Position>, LogError> {
         let committed = self.inner.commit();
         say(|| format!("  commit: {committed:?}"));
-        let positions = committed?;
+        let positions = count_refusal(committed)?;
         if let Some(world) = current()
             && let Some(at) = world.stack.borrow().last().and_then(|running| running.instance)
         {
@@ -202,6 +228,7 @@ impl Membership for Seat {
         };
         if let Some(event) = &event {
             say(|| format!("  {event:?}"));
+            count_event(event);
         }
         Ok(event)
     }

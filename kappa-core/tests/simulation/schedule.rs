@@ -2,6 +2,7 @@
 
 use crate::instance::Part;
 use crate::job::{APPLICATION, INPUT};
+use crate::tally::{Event, Tally};
 use crate::trace::Trace;
 use crate::world::World;
 use kappa_core::log::{Append, AppendBatch, AppendOptions, Headers, Log, TopicPartition};
@@ -9,8 +10,8 @@ use kappa_core::partitioner;
 use kappa_core::runtime::Rules;
 use std::time::Duration;
 
-/// Simulated time within which everything must have been processed once no trouble comes any more.
-const QUIET_MS: i64 = 120_000;
+/// Simulated time within which the application must get on once no trouble comes any more.
+const STUCK_MS: i64 = 30_000;
 const CHECKPOINT_EVERY: u64 = 64;
 
 /// What a seed found.
@@ -19,6 +20,7 @@ pub(crate) struct Found {
     pub(crate) trace: Vec<String>,
     /// Calls of the log by the application.
     pub(crate) steps: u64,
+    pub(crate) tally: Tally,
 }
 
 /// Runs one seed to its end.
@@ -42,9 +44,9 @@ pub(crate) fn run(seed: u64, rules: Rules, trace: Trace) -> Found {
     if !world.is_over() {
         world.end();
     }
-    let steps = world.steps.get();
+    let (steps, tally) = (world.steps.get(), *world.tally.borrow());
     let (violation, trace) = world.finish();
-    Found { violation, trace, steps }
+    Found { violation, trace, steps, tally }
 }
 
 impl World {
@@ -67,11 +69,15 @@ impl World {
             1 => self.feed(),
             2 => self.pass(self.random.borrow_mut().between(1, 25)),
             3 => self.restart(at),
-            4 if self.is_up(at) => self.crash(at),
+            4 if self.is_up(at) => {
+                self.count(Event::CrashBetween);
+                self.crash(at);
+            }
             5 => self.stop(at),
             6 => {
                 let ms = self.random.borrow_mut().between(50, 4_000);
                 self.say(|| format!("{} is stopped for {ms} ms", self.name(at)));
+                self.count(Event::Stopped);
                 self.instances.borrow_mut()[at].frozen_until_ms = self.now_ms() + ms;
             }
             7 => {
@@ -118,6 +124,7 @@ impl World {
             }
             let lost = self.knobs.lose_disk && self.chaos.get() && self.random.borrow_mut().below(10) == 0;
             if lost {
+                self.count(Event::DiskLost);
                 instance.disk += 1;
                 instance.inspected = true;
                 instance.backend = kappa_state::MemoryBackend::new();
@@ -174,6 +181,7 @@ impl World {
             for topic in [crate::job::SEEN, crate::job::SUMS] {
                 if self.log.compact(topic).is_ok() {
                     self.say(|| format!("{topic} is compacted"));
+                    self.count(Event::Compacted);
                 }
             }
         }
@@ -182,7 +190,7 @@ impl World {
     /// No more trouble: everything must be processed within a bounded time, and be right.
     fn settle(&self) {
         self.chaos.set(false);
-        let until_ms = self.now_ms() + QUIET_MS;
+        let (mut until_ms, mut before) = (self.now_ms() + STUCK_MS, 0);
         let mut round = 0;
         while !self.is_over() {
             round += 1;
@@ -191,8 +199,12 @@ impl World {
             if through && self.log.open_transactions().is_empty() {
                 break;
             }
-            if self.now_ms() >= until_ms {
-                self.violate(format!("the input is not processed {QUIET_MS} ms after the last trouble"));
+            let offsets = self.log.group(APPLICATION).map(|group| group.offsets).unwrap_or_default();
+            let committed: i64 = offsets.values().map(|committed| committed.offset).sum();
+            if committed > before {
+                (until_ms, before) = (self.now_ms() + STUCK_MS, committed);
+            } else if self.now_ms() >= until_ms {
+                self.violate(format!("nothing was committed for {STUCK_MS} ms, though no trouble came"));
             }
         }
         self.checkpoint();
@@ -226,6 +238,7 @@ impl World {
         let cut = partitions.filter_map(|of| offsets.get(&of).map(|committed| (end(&of), committed.offset, of)));
         let Some((end, committed, cut)) = cut.into_iter().find(|(end, committed, _)| end > committed) else { return };
         self.checkpoint();
+        self.count(Event::Truncated);
         self.say(|| format!("{cut} is cut off below {end}, committed is {committed}"));
         self.in_peace(|| self.log.topics()?.delete_records(&[(cut.clone(), end)])).expect("cut off");
         (0..self.knobs.instances).for_each(|at| self.start(at));

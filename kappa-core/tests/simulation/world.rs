@@ -11,6 +11,7 @@ use crate::knobs::Knobs;
 use crate::oracle::Oracle;
 use crate::probe::Probe;
 use crate::random::Random;
+use crate::tally::{Event, Tally};
 use crate::trace::Trace;
 use kappa_core::Error;
 use kappa_core::log::embedded::{EmbeddedLog, ManualClock};
@@ -60,6 +61,7 @@ pub(crate) struct World {
     pub(crate) chaos: Cell<bool>,
     pub(crate) fed: Cell<u64>,
     pub(crate) steps: Cell<u64>,
+    pub(crate) tally: RefCell<Tally>,
     /// The partition whose start was cut off, once that has been done.
     pub(crate) truncated: RefCell<Option<TopicPartition>>,
     /// How many processes have stopped because of it.
@@ -98,6 +100,7 @@ impl World {
             chaos: Cell::new(true),
             fed: Cell::new(0),
             steps: Cell::new(0),
+            tally: RefCell::default(),
             truncated: RefCell::default(),
             truncation_errors: Cell::new(0),
             layout: RefCell::default(),
@@ -131,6 +134,11 @@ impl World {
             let line = format!("{:>8} {:indent$}{}", self.now_ms() - 1_000_000, "", line(), indent = depth * 2);
             self.trace.borrow_mut().push(line);
         }
+    }
+
+    /// Counts an event.
+    pub(crate) fn count(&self, event: Event) {
+        self.tally.borrow_mut().count(event);
     }
 
     /// Notes that a rule of the application is broken: the seed has failed.
@@ -218,6 +226,7 @@ impl World {
             self.fail(at, part, &error);
         } else if ended {
             self.say(|| "stopped".to_owned());
+            self.count(Event::EndedWell);
             self.instances.borrow_mut()[at].die();
         }
     }

@@ -1,0 +1,182 @@
+//! What seeds have found, step by step and by name.
+
+use crate::instance::{Machine, Part, Started, start};
+use crate::job::{APPLICATION, INPUT, OUTPUT, PARTITIONS_OUT, topology};
+use kappa_core::log::embedded::{EmbeddedLog, Fault, FaultPlan, ManualClock, Operation};
+use kappa_core::log::{
+    Append, AppendBatch, AppendOptions, CleanupPolicy, Headers, Log, LogError, TopicPartition, TopicSpec,
+};
+use kappa_core::runtime::{Holder, Settings};
+use kappa_core::task::Program;
+use kappa_state::MemoryBackend;
+use std::sync::Arc;
+use std::time::Duration;
+
+const WORKER: Part = Part::Worker(0);
+
+/// A log with the application's topics, and one input record.
+struct Scene {
+    log: EmbeddedLog,
+    clock: ManualClock,
+    faults: Arc<FaultPlan>,
+    program: Arc<dyn Program>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let clock = ManualClock::new(1_000);
+        let log = EmbeddedLog::with_clock(&clock);
+        let faults = FaultPlan::new();
+        log.set_faults(Arc::<FaultPlan>::clone(&faults));
+        for (name, partitions) in [(INPUT, 1), (OUTPUT, PARTITIONS_OUT)] {
+            let (name, cleanup) = (name.to_owned(), CleanupPolicy::Delete);
+            let spec = TopicSpec { name, partitions, replication_factor: None, cleanup, settings: vec![] };
+            log.topics().expect("topics").create(&spec).expect("created");
+        }
+        let scene = Self { log, clock, faults, program: Arc::new(topology(1, 1)) };
+        scene.feed();
+        scene
+    }
+
+    fn feed(&self) {
+        let mut client = self.appender(None);
+        let topic = client.topic(INPUT, false).expect("the input");
+        let mut batch = AppendBatch::default();
+        batch.push(topic, 0, 7, Some(&1u64.to_be_bytes()), Some(&5i64.to_be_bytes()), Headers::empty());
+        client.append(&batch).expect("appended");
+        client.flush(Duration::ZERO).expect("flushed");
+    }
+
+    fn appender(&self, transactional_id: Option<String>) -> Box<dyn Append> {
+        let options = AppendOptions {
+            client_id: "outside".into(),
+            transactional_id,
+            transaction_timeout: Duration::from_secs(10),
+            linger: Duration::ZERO,
+            buffer_bytes: 1 << 20,
+        };
+        self.log.append(options).expect("an appender")
+    }
+
+    fn start(&self, identity: &str, state: &MemoryBackend) -> Process<'_> {
+        let settings = Settings { commit_interval_ms: 10, ..Settings::default() };
+        let now_ms = self.clock.now_ms();
+        let started = start(&self.log.shared(), &self.program, settings, identity, state, now_ms).expect("started");
+        Process { scene: self, started }
+    }
+
+    /// How far the input is committed.
+    fn committed(&self) -> Option<i64> {
+        let offsets = self.log.group(APPLICATION)?.offsets;
+        offsets.get(&TopicPartition::new(INPUT, 0)).map(|committed| committed.offset)
+    }
+}
+
+/// A process whose threads are driven by hand; dropping it is a crash.
+struct Process<'s> {
+    scene: &'s Scene,
+    started: Started,
+}
+
+impl Process<'_> {
+    /// One turn, after which some time has passed; false when the thread has ended.
+    fn turn(&mut self, part: Part) -> bool {
+        let place = self.started.machines.iter_mut().find(|(of, _)| *of == part).expect("there is such a thread");
+        let Some(machine) = place.1.take() else { return false };
+        let (machine, done): (Option<Machine>, _) =
+            machine.turn(&self.started.shared, self.started.layout.task_count(), self.scene.clock.now_ms());
+        done.expect("no failure");
+        place.1 = machine;
+        self.scene.clock.advance(Duration::from_millis(20));
+        place.1.is_some()
+    }
+
+    fn turns(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            for part in [Part::Coordinator, Part::Restorer, WORKER] {
+                self.turn(part);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_restore_of_nothing_but_aborted_records_is_no_lost_offset() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    let refused = LogError::AbortRequired { operation: "commit", reason: "a test".into() };
+    scene.faults.strike("", Operation::Commit, 0, u32::MAX, Fault::Fail(refused));
+    scene.start("A", &state).turns(10);
+    assert_eq!(scene.committed(), None);
+    scene.faults.heal();
+    // This life restores what was aborted, and dies before its first commit. The next one finds its mark.
+    let mut second = scene.start("A", &state);
+    scene.clock.advance(Duration::from_secs(20));
+    for _ in 0..10 {
+        second.turn(Part::Coordinator);
+        second.turn(Part::Restorer);
+    }
+    drop(second);
+    scene.clock.advance(Duration::from_secs(20));
+    scene.start("A", &state).turns(20);
+    assert_eq!(scene.committed(), Some(1));
+}
+
+#[test]
+fn a_restore_that_another_process_overtook_begins_again() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    let mut zombie = scene.start("A", &state);
+    // Its restore has read the offsets (there are none), and then the process is stopped past its session.
+    zombie.turn(Part::Coordinator);
+    scene.faults.down("sim-v1-restore", i64::MAX);
+    zombie.turn(Part::Restorer);
+    scene.faults.heal();
+    assert_eq!(zombie.started.shared.holder(0), Some(Holder::Restorer));
+    scene.clock.advance(Duration::from_secs(20));
+    scene.start("B", &MemoryBackend::new()).turns(20);
+    assert_eq!(scene.committed(), Some(1));
+    // It wakes up, and its restorer comes first.
+    zombie.turn(Part::Restorer);
+    zombie.turn(Part::Restorer);
+    scene.clock.advance(Duration::from_secs(20));
+    scene.feed();
+    zombie.turns(40);
+    assert_eq!(scene.committed(), Some(2));
+}
+
+#[test]
+fn an_acknowledgement_that_failed_is_made_again() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    let refused = LogError::Unavailable { operation: "acknowledge", reason: "a test".into() };
+    scene.faults.strike("", Operation::Acknowledge, 0, 1, Fault::Fail(refused));
+    let mut first = scene.start("A", &state);
+    first.turns(10);
+    let other = MemoryBackend::new();
+    let mut second = scene.start("B", &other);
+    for _ in 0..40 {
+        first.turns(1);
+        second.turns(1);
+    }
+    let members = scene.log.group(APPLICATION).expect("a group").members;
+    assert!(members.iter().all(|seat| seat.owned.len() == 1 && seat.owned == seat.target), "{members:?}");
+}
+
+#[test]
+fn a_task_that_is_handed_over_after_its_worker_has_stopped_does_not_hold_up_the_stop() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    let mut process = scene.start("A", &state);
+    process.turn(Part::Coordinator);
+    let shared = Arc::clone(&process.started.shared);
+    // The stop is asked for between the restorer's look at it and its turn: so the turn is made by hand.
+    shared.stop();
+    assert!(!process.turn(WORKER), "the worker has stopped");
+    let restorer = process.started.machines.iter_mut().find(|(of, _)| *of == Part::Restorer);
+    let Some(Machine::Restorer(restorer)) = restorer.and_then(|(_, machine)| machine.as_mut()) else {
+        panic!("there is a restorer")
+    };
+    for _ in 0..4 {
+        restorer.turn(scene.clock.now_ms(), Duration::ZERO).expect("a turn");
+        scene.clock.advance(Duration::from_millis(20));
+    }
+    assert!(restorer.is_idle());
+    assert!(!process.turn(Part::Restorer) && !process.turn(Part::Coordinator), "the group is left");
+}
