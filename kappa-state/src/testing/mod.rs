@@ -2,7 +2,7 @@
 //!
 //! A suite panics at the first rule that is broken, naming the rule, or the seed that shows it. Run them
 //! from a test of the implementation: [`check_backend`] for the contract of
-//! [`KeyValueStore`](crate::KeyValueStore) and [`StateBackend`](crate::StateBackend), [`check_buffer`] for
+//! [`KeyValueStore`](crate::KeyValueStore) and [`StateBackend`], [`check_buffer`] for
 //! that of [`ManagedStore`](crate::ManagedStore) over it.
 // Code for tests, that lives here to be used by other crates' tests.
 #![allow(clippy::unwrap_used)]

@@ -6,7 +6,7 @@
 //! the process, and there is no network.
 //!
 //! **Invariants:**
-//! - One lock around one state ([`state`]); no call holds it while it waits or asks a fault hook.
+//! - One lock around one state (`state`); no call holds it while it waits or asks a fault hook.
 //! - What was fetched shares memory with the log and is never changed: compaction and deletion make
 //!   new segments or drop references.
 //! - On a [`ManualClock`] no call blocks and nothing depends on real time, thread or address: the same

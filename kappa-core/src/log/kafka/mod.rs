@@ -1,8 +1,8 @@
 //! The log on a real Kafka or Redpanda, over librdkafka.
 //!
-//! librdkafka's fast calls are made through [`sys`], the one module with `unsafe`: records come in by
+//! librdkafka's fast calls are made through `sys`, the one module with `unsafe`: records come in by
 //! batch consume, go out through cached topic handles, and a commit takes as long as the broker takes.
-//! What a code of Kafka's means to the caller is decided in [`classify`] alone.
+//! What a code of Kafka's means to the caller is decided in `classify` alone.
 //!
 //! What librdkafka can't do: write the timestamp 0 (1970-01-01T00:00:00.000Z), which is written as 1 ms.
 //!
