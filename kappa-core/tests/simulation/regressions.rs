@@ -2,14 +2,16 @@
 
 use crate::instance::{Machine, Part, Started, start};
 use crate::job::{APPLICATION, INPUT, OUTPUT, PARTITIONS_OUT, topology};
-use kappa_core::log::embedded::{EmbeddedLog, Fault, FaultPlan, ManualClock, Operation};
+use kappa_core::log::embedded::{Call, EmbeddedLog, Fault, FaultHook, FaultPlan, ManualClock, Operation};
 use kappa_core::log::{
-    Append, AppendBatch, AppendOptions, CleanupPolicy, Headers, Log, LogError, TopicPartition, TopicSpec,
+    Append, AppendBatch, AppendOptions, CleanupPolicy, Headers, Log, LogError, MembershipOptions, TopicPartition,
+    TopicSpec,
 };
 use kappa_core::runtime::{Holder, Settings};
 use kappa_core::task::Program;
 use kappa_state::MemoryBackend;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const WORKER: Part = Part::Worker(0);
@@ -59,7 +61,8 @@ impl Scene {
     }
 
     fn start(&self, identity: &str, state: &MemoryBackend) -> Process<'_> {
-        let settings = Settings { commit_interval_ms: 10, ..Settings::default() };
+        let instance_id = Some(format!("seat-{identity}"));
+        let settings = Settings { commit_interval_ms: 10, instance_id, ..Settings::default() };
         let now_ms = self.clock.now_ms();
         let started = start(&self.log.shared(), &self.program, settings, identity, state, now_ms).expect("started");
         Process { scene: self, started }
@@ -127,9 +130,9 @@ fn a_restore_that_another_process_overtook_begins_again() {
     let mut zombie = scene.start("A", &state);
     // Its restore has read the offsets (there are none), and then the process is stopped past its session.
     zombie.turn(Part::Coordinator);
-    scene.faults.down("sim-v1-restore", i64::MAX);
+    let nothing = LogError::Unavailable { operation: "fetch", reason: "a test".into() };
+    scene.faults.strike("sim-v1-restore", Operation::PollFetch, 0, 1, Fault::Fail(nothing));
     zombie.turn(Part::Restorer);
-    scene.faults.heal();
     assert_eq!(zombie.started.shared.holder(0), Some(Holder::Restorer));
     scene.clock.advance(Duration::from_secs(20));
     scene.start("B", &MemoryBackend::new()).turns(20);
@@ -179,4 +182,54 @@ fn a_task_that_is_handed_over_after_its_worker_has_stopped_does_not_hold_up_the_
     }
     assert!(restorer.is_idle());
     assert!(!process.turn(Part::Restorer) && !process.turn(Part::Coordinator), "the group is left");
+}
+
+/// While offsets are on their way, the member is dropped and its client goes back into its static seat.
+#[derive(Debug)]
+struct RejoinsBeforeOffsets {
+    log: EmbeddedLog,
+    clock: ManualClock,
+    done: AtomicBool,
+}
+
+impl FaultHook for RejoinsBeforeOffsets {
+    fn before(&self, call: &Call<'_>) -> Result<(), LogError> {
+        if call.operation != Operation::SendOffsets || self.done.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.clock.advance(Duration::from_secs(9));
+        let options = MembershipOptions {
+            group: APPLICATION.into(),
+            task_topic: format!("{APPLICATION}-tasks"),
+            client_id: "A again".into(),
+            instance_id: Some("seat-A".into()),
+            session_timeout: Duration::from_secs(10),
+            heartbeat_interval: Duration::from_secs(1),
+        };
+        self.log.join(options)?.poll(Duration::ZERO).map(drop)
+    }
+
+    fn loses_answer(&self, _: &Call<'_>) -> bool {
+        false
+    }
+
+    fn marker_delay_ms(&self, _: &Call<'_>, _: &TopicPartition) -> Option<i64> {
+        None
+    }
+}
+
+#[test]
+fn a_static_member_that_has_joined_again_is_stale_not_fenced_for_good() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    let (log, clock) = (scene.log.clone(), scene.clock.clone());
+    let hook = Arc::new(RejoinsBeforeOffsets { log, clock, done: AtomicBool::new(false) });
+    scene.log.set_faults(Arc::<RejoinsBeforeOffsets>::clone(&hook));
+    let mut process = scene.start("A", &state);
+    process.turn(Part::Coordinator);
+    for _ in 0..10 {
+        process.turn(Part::Restorer);
+        process.turn(WORKER);
+    }
+    assert!(hook.done.load(Ordering::SeqCst));
+    assert_eq!(scene.committed(), None, "the seat's stamp is its later self's");
 }
