@@ -141,6 +141,12 @@ fn hold_up(world: &World, running: &Running, at: usize, chance: u32) {
     world.end_if_dead(running);
     if whole {
         world.instances.borrow_mut()[at].frozen_until_ms = 0;
+        // The process wakes up, and this thread need not be its first.
+        let turns = world.random.borrow_mut().below(12);
+        for _ in 0..turns {
+            world.turn_of(at);
+        }
+        world.end_if_dead(running);
     }
     world.say(|| format!("{} goes on", world.name(at)));
 }

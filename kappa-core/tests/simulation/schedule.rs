@@ -104,7 +104,7 @@ impl World {
         instance.alive && instance.frozen_until_ms <= self.now_ms()
     }
 
-    fn turn_of(&self, at: usize) {
+    pub(crate) fn turn_of(&self, at: usize) {
         if !self.is_up(at) {
             return;
         }
