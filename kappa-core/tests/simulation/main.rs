@@ -5,7 +5,8 @@
 //! disks, truncated input. While one call is held up, other threads and processes go on. The oracle ([`oracle`]) knows from the
 //! input alone what must be in the log and in the stores.
 //!
-//! `KAPPA_SIM_SEED=123 cargo test … --test simulation -- one_seed --nocapture` repeats a seed and prints its trace.
+//! `KAPPA_SIM_SEED=123 cargo test … --test simulation -- one_seed --nocapture` repeats a seed and prints its trace; the numbers of
+//! `two_thousand_seeds` begin at `KAPPA_SIM_FROM` and are `KAPPA_SIM_SEEDS` many.
 
 #![cfg(feature = "testing")]
 
@@ -32,6 +33,8 @@ use trace::Trace;
 
 /// Lines of the trace that are printed when a seed fails.
 const LAST_LINES: usize = 300;
+/// Seeds of an ordinary test run; fewer where the code is not optimised and a seed takes ten times as long.
+const SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 2_000 };
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -84,7 +87,7 @@ fn run_seeds(from: u64, enough: impl Fn(u64, u64) -> bool + Sync) -> Tally {
 #[test]
 fn two_thousand_seeds() {
     let from = variable("KAPPA_SIM_FROM").unwrap_or(0);
-    let wanted = variable("KAPPA_SIM_SEEDS").unwrap_or(2_000);
+    let wanted = variable("KAPPA_SIM_SEEDS").unwrap_or(SEEDS);
     let tally = run_seeds(from, |seeds, _| seeds >= wanted);
     if wanted >= 2_000 {
         assert_eq!(tally.missing(), [""; 0], "these troubles never came");
