@@ -17,4 +17,12 @@ pub mod testing;
 pub mod topology;
 pub mod view;
 
+pub use app::{App, Version};
 pub use error::Error;
+pub use runtime::{Runtime, Settings};
+pub use topology::{Topology, TopologyError};
+
+/// The README's program is compiled with the documentation's examples.
+#[cfg(all(doctest, feature = "kafka"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -53,7 +53,8 @@ unsafe fn text_of(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Milliseconds as librdkafka takes them. Never negative: that would mean "for ever".
+/// Milliseconds as librdkafka takes them, rounded up: the last fraction of a wait would otherwise be spent spinning. Never
+/// negative: that would mean "for ever".
 fn millis(duration: Duration) -> c_int {
-    c_int::try_from(duration.as_millis()).unwrap_or(c_int::MAX)
+    c_int::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX)
 }
