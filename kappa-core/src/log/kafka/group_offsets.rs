@@ -48,7 +48,7 @@ impl Reader {
     }
 
     fn read(&self, partitions: &[TopicPartition], deadline: Duration) -> Result<Vec<PartitionResult>, RawError> {
-        while self.queue.poll(Duration::ZERO).is_some() {}
+        self.hooks.take_errors(&self.queue);
         let mut list = PartitionList::new();
         for partition in partitions {
             list.add(&partition.topic, partition.partition, -1001);

@@ -4,7 +4,7 @@
 //! number of those held back: a broker that is down fails to connect several times a second.
 
 use super::classify::is_refused_client;
-use super::sys::{Code, Hooks};
+use super::sys::{Code, EventKind, Hooks, Queue};
 use crate::log::LogError;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -59,6 +59,16 @@ impl ClientHooks {
             lines: Mutex::new(BTreeMap::new()),
             refused: Mutex::new(None),
             partitions: Mutex::default(),
+        }
+    }
+
+    /// Takes in the client-wide errors that came on a queue which nobody waits on. They come as events there, and never as a call
+    /// of [`Hooks::error`].
+    pub(super) fn take_errors(&self, queue: &Queue) {
+        while let Some(event) = queue.poll(Duration::ZERO) {
+            if event.kind() == EventKind::Error {
+                self.error(event.code(), &event.text());
+            }
         }
     }
 

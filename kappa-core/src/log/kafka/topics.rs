@@ -36,7 +36,7 @@ impl KafkaTopics {
 
     /// Gives librdkafka's client-wide errors to the hooks, and explains `error` by them.
     fn explain(&self, operation: &'static str, error: LogError) -> LogError {
-        while self.errors.poll(Duration::ZERO).is_some() {}
+        self.hooks.take_errors(&self.errors);
         self.hooks.explain(operation, error)
     }
 
@@ -82,6 +82,14 @@ impl KafkaTopics {
             }
         }
         Ok(true)
+    }
+
+    /// Waits for a topic that another client has created, perhaps only just now: a `describe` that follows must see it.
+    fn wait_led(&self, name: &str) -> Result<(), LogError> {
+        self.wait("wait for a new topic", name, |this| {
+            let topic = this.admin.describe_topic(name)?;
+            Ok(topic.led == topic.partitions)
+        })
     }
 
     /// Says which of topic and partition is missing.
@@ -161,9 +169,15 @@ impl Topics for KafkaTopics {
         };
         let mut settings = vec![("cleanup.policy".to_owned(), cleanup.to_owned())];
         settings.extend(topic.settings.iter().cloned());
-        self.admin
-            .create_topic(&topic.name, topic.partitions, topic.replication_factor.unwrap_or(-1), &settings)
-            .map_err(|error| self.of_topic("create a topic", &topic.name, &error))?;
+        let created =
+            self.admin.create_topic(&topic.name, topic.partitions, topic.replication_factor.unwrap_or(-1), &settings);
+        if let Err(error) = created {
+            let error = self.of_topic("create a topic", &topic.name, &error);
+            if matches!(error, LogError::TopicExists { .. }) {
+                self.wait_led(&topic.name)?;
+            }
+            return Err(error);
+        }
         let partitions = usize::try_from(topic.partitions).unwrap_or(0);
         self.wait("wait for a new topic", &topic.name, |this| this.is_usable(&topic.name, partitions))
     }
