@@ -10,6 +10,14 @@ pub enum Error {
     /// The log refused, or can't be reached.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log gave no answer when the application started.
+    #[error("{log}: {error}")]
+    Unreachable {
+        /// The log, in words: where it was looked for.
+        log: String,
+        /// What was being done.
+        error: LogError,
+    },
     /// Local state failed.
     #[error(transparent)]
     State(#[from] StateError),
@@ -60,8 +68,8 @@ pub enum Error {
     /// The group's offsets are gone while its state is still there: going on would count twice.
     #[error(
         "{task}: the group {group} has no committed offsets for {topics}, but state of it exists up to changelog offset \
-         {changelog_offset}; were the group's offsets deleted or expired? Start a new version instead, or remove the state and \
-         changelogs of this one"
+         {changelog_offset}; were the group's offsets deleted or expired? Start a new version instead, or remove the \
+         state of this one and all topics that begin with {group}-, repartition topics included"
     )]
     OffsetsLost {
         /// The task.
@@ -102,13 +110,13 @@ pub enum Error {
 impl Error {
     /// Whether the same action may succeed by itself a little later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Log(error) if error.recovery() == Recovery::Retry)
+        matches!(self, Self::Log(error) | Self::Unreachable { error, .. } if error.recovery() == Recovery::Retry)
     }
 
     /// A short stable word for metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Log(error) => error.kind(),
+            Self::Log(error) | Self::Unreachable { error, .. } => error.kind(),
             Self::State(_) => "state",
             Self::Registry(_) => "registry",
             Self::Topology(_) => "topology",

@@ -9,6 +9,9 @@
 //! 4. Offsets go into the transaction, fenced by the stamp; the transaction commits.
 //! 5. Only now do queues and stores take the new positions.
 
+#[cfg(test)]
+mod tests;
+
 use super::metadata::OffsetMetadata;
 use super::restore::operator_time;
 use super::rules::{Rule, Rules};

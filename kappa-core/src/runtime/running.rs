@@ -13,7 +13,7 @@ use super::{AppLayout, RuntimeMetrics, http, threads};
 use crate::Error;
 use crate::app::{App, ApplicationId};
 use crate::deploy::Progress;
-use crate::log::SharedLog;
+use crate::log::{Recovery, SharedLog};
 use crate::registry::{Manifest, Registry, RegistrySettings};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -60,7 +60,8 @@ impl Runtime {
         let clock = Clock::start();
         let (id, program) = (app.id().clone(), Arc::clone(app.program()));
         let settings = Arc::new(self.settings.clone());
-        let layout = Arc::new(prepare(&mut *self.log.topics()?, &id.to_string(), program.plan(), &settings)?);
+        let layout = prepare(&mut *self.log.topics()?, &id.to_string(), program.plan(), &settings);
+        let layout = Arc::new(layout.map_err(|error| self.unreachable(error))?);
         let manifest =
             Manifest::new(id.clone(), program.plan(), partitions(&layout), app.code_version(), clock.now_ms());
         let mut registry = Registry::open_with(
@@ -93,6 +94,16 @@ impl Runtime {
         })?);
         tracing::info!(id = %running.id, log = self.log.describe(), tasks = layout.task_count(), "started");
         Ok(running)
+    }
+
+    /// No answer to the first question most often means a wrong address: says which one it was.
+    fn unreachable(&self, error: Error) -> Error {
+        match error {
+            Error::Log(error) if error.recovery() == Recovery::Retry => {
+                Error::Unreachable { log: self.log.describe(), error }
+            }
+            other => other,
+        }
     }
 
     /// Runs an application until ctrl-C or SIGTERM, which commit, leave the group and return `Ok`; or until it fails.

@@ -110,11 +110,20 @@ impl Worker {
         self.shared.metrics.error(error.kind());
         match error.recovery() {
             Recovery::AbortTransaction | Recovery::Retry => {
-                tracing::info!(%error, "transaction aborted, going on from what is committed");
+                // Refused by the group: a rebalance, or a sleep past the session; the work may be another process's by now.
+                let what = match error {
+                    LogError::StaleMember { .. } => "transaction refused and aborted",
+                    _ => "transaction aborted",
+                };
+                tracing::info!(%error, "{what}, going on from what is committed");
                 self.roll_back(error.kind())
             }
             Recovery::ReplaceClient => {
-                tracing::warn!(%error, "appender replaced, tasks are brought to what is committed");
+                let what = match error {
+                    LogError::ProducerFenced { .. } => "transaction refused: it was ended while this process was away",
+                    _ => "outcome of a transaction unknown",
+                };
+                tracing::warn!(%error, "{what}; appender replaced, tasks are brought to what is committed");
                 self.replace_appender(error.kind())
             }
             Recovery::Rejoin | Recovery::Fatal | Recovery::Configuration => Err(self.give_up(error.into())),

@@ -83,16 +83,17 @@ impl Worker {
         if stale.is_empty() {
             return Ok(());
         }
-        if stale.iter().any(|task| self.tasks[task].touched) {
+        let names: Vec<&str> = stale.iter().map(|task| &*self.tasks[task].name).collect();
+        let dropped = stale.iter().any(|task| self.tasks[task].touched);
+        tracing::warn!(
+            tasks = names.join(" "),
+            "no longer this process's: closed{}",
+            if dropped { ", the open transaction is aborted and done again without them" } else { "" }
+        );
+        if dropped {
             self.roll_back("tasks lost")?;
         }
-        for task in stale {
-            if let Some(task) = self.tasks.get(&task) {
-                tracing::warn!(task = task.name, "no longer this process's: closed, uncommitted work dropped");
-            }
-            self.close_task(task, false)?;
-        }
-        Ok(())
+        stale.into_iter().try_for_each(|task| self.close_task(task, false))
     }
 
     pub(super) fn close_all(&mut self, flush: bool) -> Result<(), Error> {
