@@ -4,6 +4,9 @@
 //! - [`wait`]: waiting on a condition with a deadline.
 //! - [`process`]: a program under test as a process of its own: killed, frozen, continued, its log kept.
 //! - [`random`]: seeded choices, the seed printed.
+//! - [`pausing`]: a log whose user freezes itself at a chosen call.
+//! - [`records`]: topics made, fed and read through the seam.
+//! - [`totals`]: an application with a repartition and a store, what its results must be, and how it is started.
 //!
 //! A test begins like this:
 //! ```no_run
@@ -15,7 +18,10 @@
 //! # }
 //! ```
 
+pub mod pausing;
 pub mod process;
 pub mod random;
+pub mod records;
+pub mod totals;
 
 pub use kappa_test_broker::{Broker, Options, SASL_PASSWORD, SASL_USER, harness, probe, wait};
