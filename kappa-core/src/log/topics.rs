@@ -52,7 +52,8 @@ pub enum OffsetSpec {
 ///
 /// # Contract
 /// - **T1** `create` returns when the topic is usable: a `describe` that follows sees it, and it can be
-///   appended to. Creating one that exists is [`LogError::TopicExists`] and changes nothing.
+///   appended to. Creating one that exists is [`LogError::TopicExists`] and changes nothing; the topic is usable
+///   then too, even if somebody else created it this moment.
 /// - **T2** `describe` returns `None` for a topic that does not exist, and never creates one.
 /// - **T3** `offsets` are the log's at the time of the call, in the order asked; a missing topic or
 ///   partition is an error that names it.

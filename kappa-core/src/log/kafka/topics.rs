@@ -8,16 +8,22 @@ use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
 use super::sys::{Admin, Client, Code, Kind, OffsetQuery, PartitionList, PartitionResult, Queue, RawError};
 use crate::log::{
-    CleanupPolicy, DEFAULT_DEADLINE, Isolation, LogError, OffsetSpec, TopicInfo, TopicPartition, TopicSpec, Topics,
+    CleanupPolicy, DEFAULT_DEADLINE, Isolation, LogError, OffsetSpec, Recovery, TopicInfo, TopicPartition, TopicSpec,
+    Topics,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long a broker may take to answer for offsets before its client is made anew, and how long that is gone on with.
+const OFFSETS_ATTEMPT: Duration = Duration::from_secs(5);
+const OFFSETS_DEADLINE: Duration = Duration::from_secs(15);
+const OFFSETS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Manages the topics of a cluster.
 #[derive(Debug)]
 pub(super) struct KafkaTopics {
+    settings: KafkaSettings,
     admin: Admin,
     errors: Queue,
     hooks: Arc<ClientHooks>,
@@ -31,7 +37,8 @@ impl KafkaTopics {
         let (client, hooks) = settings.build(conf, Kind::Consumer, "kappa-topics")?;
         let errors = Queue::main(&client)
             .ok_or_else(|| LogError::Fatal { operation: "topics", reason: "a client without a queue".into() })?;
-        Ok(Self { admin: Admin::new(client.clone(), DEFAULT_DEADLINE), errors, hooks, client })
+        let admin = Admin::new(client.clone(), DEFAULT_DEADLINE);
+        Ok(Self { settings: settings.clone(), admin, errors, hooks, client })
     }
 
     /// Gives librdkafka's client-wide errors to the hooks, and explains `error` by them.
@@ -117,7 +124,31 @@ impl KafkaTopics {
     }
 
     /// Looks up offsets in one isolation; partitions must differ.
+    ///
+    /// librdkafka asks the leader that it knows of under the leader's epoch that it knows of, and keeps both when they are out of
+    /// date (a broker was restarted, a leader has moved): only a new client asks for them again.
     fn look_up(
+        &mut self,
+        wanted: &[(&TopicPartition, i64)],
+        query: OffsetQuery,
+    ) -> Result<Vec<PartitionResult>, LogError> {
+        let until = Instant::now() + OFFSETS_DEADLINE;
+        loop {
+            match self.look_up_once(wanted, query) {
+                Err(error) if error.recovery() == Recovery::Retry => {
+                    *self = Self::new(&self.settings)?;
+                    if Instant::now() >= until {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, "offsets are asked for by a new client");
+                    std::thread::sleep(OFFSETS_PAUSE);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn look_up_once(
         &mut self,
         wanted: &[(&TopicPartition, i64)],
         query: OffsetQuery,
@@ -126,7 +157,7 @@ impl KafkaTopics {
         for (partition, which) in wanted {
             list.add(&partition.topic, partition.partition, *which);
         }
-        match self.admin.list_offsets(&list, query) {
+        match Admin::new(self.client.clone(), OFFSETS_ATTEMPT).list_offsets(&list, query) {
             Ok(found) => {
                 self.check("offsets", &found)?;
                 Ok(found)
