@@ -129,7 +129,7 @@ impl Restorer {
         self.begin_waiting(now_ms)?;
         let reading = self.jobs.iter().any(|job| matches!(job.stage, Stage::Reading(_)));
         if reading {
-            self.read(max_wait)?;
+            self.read(now_ms, max_wait)?;
             self.hand_over_finished(now_ms)?;
         }
         self.shared.metrics.tasks_restoring.set(self.jobs.len() as i64);

@@ -4,7 +4,7 @@ use super::begin::RETRY_MS;
 use super::outdated::operator_time;
 use super::{Job, Reading, Restorer, Stage, StoreReading};
 use crate::Error;
-use crate::log::{FetchedBatch, Recovery, Run, TopicPartition};
+use crate::log::{FetchedBatch, LogError, Recovery, Run, TopicPartition};
 use crate::runtime::layout::TaskId;
 use crate::runtime::rules::Rule;
 use crate::runtime::settings::Guarantee;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Restorer {
-    pub(super) fn read(&mut self, max_wait: Duration) -> Result<(), Error> {
+    pub(super) fn read(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
         let done = self.jobs.iter().all(|job| job.is_complete());
         let wait = if done { Duration::ZERO } else { max_wait };
         let polled = match self.fetch.poll(self.settings.poll_records, wait) {
@@ -42,10 +42,24 @@ impl Restorer {
                 reading.done = true;
             }
         }
-        match polled.failures.into_iter().next() {
-            Some(failure) => Err(failure.error.into()),
-            None => Ok(()),
+        for failure in polled.failures {
+            if failure.error.recovery() != Recovery::Retry {
+                return Err(failure.error.into());
+            }
+            self.unreadable(failure.token, &failure.error, now_ms)?;
         }
+        Ok(())
+    }
+
+    /// A changelog can't be read for the moment: its task is restored anew, from what its stores have by now.
+    fn unreadable(&mut self, token: u32, error: &LogError, now_ms: i64) -> Result<(), Error> {
+        let Some(task) = self.tokens.get(token as usize).copied().flatten() else { return Ok(()) };
+        let Some(at) = self.jobs.iter().position(|job| job.incarnation.task == task) else { return Ok(()) };
+        let job = self.jobs.remove(at);
+        tracing::warn!(task = job.name, %error, "a changelog can't be read for the moment, the restore begins again");
+        self.forget(&job.tokens())?;
+        self.begin_again(job, now_ms);
+        Ok(())
     }
 
     pub(super) fn store_of(&mut self, token: u32) -> Option<(&mut dyn TaskProcessor, &mut StoreReading)> {
@@ -77,6 +91,7 @@ impl Restorer {
                     store = name,
                     restored = store.records,
                     kept_up_to = kept,
+                    up_to = store.position,
                     took_ms = now_ms - job.since_ms,
                     "{}",
                     if store.from.is_some() {

@@ -185,10 +185,13 @@ impl Worker {
                 queue.reached_end(end.offset);
             }
         }
-        match polled.failures.into_iter().next() {
-            Some(failure) => Err(failure.error.into()),
-            None => Ok(()),
+        for failure in polled.failures {
+            if failure.error.recovery() != Recovery::Retry {
+                return Err(failure.error.into());
+            }
+            self.reopen_unreadable(failure.token, &failure.error)?;
         }
+        Ok(())
     }
 
     fn idle_wait(&self, now_ms: i64, max_wait: Duration) -> Duration {

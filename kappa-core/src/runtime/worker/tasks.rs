@@ -2,7 +2,7 @@
 
 use super::{Worker, start};
 use crate::Error;
-use crate::log::{Assignment, TopicPartition};
+use crate::log::{Assignment, LogError, TopicPartition};
 use crate::runtime::epochs::TaskEpoch;
 use crate::runtime::queue::SourceQueue;
 use crate::runtime::shared::{ReadyTask, RestoreRequest, WorkerCommand};
@@ -121,6 +121,24 @@ impl Worker {
         self.shared.metrics.tasks_running.dec();
         flushed?;
         unassigned?;
+        Ok(())
+    }
+
+    /// A source can't be read for the moment: its task goes back to the restorer, which waits for the log.
+    pub(super) fn reopen_unreadable(&mut self, token: u32, error: &LogError) -> Result<(), Error> {
+        let Some((number, _)) = self.tokens.get(token as usize).copied().flatten() else { return Ok(()) };
+        let Some(task) = self.tasks.get(&number) else { return Ok(()) };
+        tracing::warn!(task = task.name, %error, "a source can't be read for the moment, the task is opened again");
+        self.shared.metrics.error(error.kind());
+        let incarnation = task.incarnation;
+        if task.touched {
+            self.roll_back(error.kind())?;
+        }
+        // Rolling back may have given all tasks to the restorer already.
+        if self.tasks.contains_key(&number) {
+            self.close_task(number, true)?;
+            self.reopen(incarnation);
+        }
         Ok(())
     }
 
