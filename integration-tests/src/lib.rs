@@ -4,6 +4,7 @@
 //! - [`wait`]: waiting on a condition with a deadline.
 //! - [`process`]: a program under test as a process of its own: killed, frozen, continued, its log kept.
 //! - [`random`]: seeded choices, the seed printed.
+//! - [`exactly_once`]: an application, its input, and an oracle that knows every record the output may hold.
 //! - [`pausing`]: a log whose user freezes itself at a chosen call.
 //! - [`records`]: topics made, fed and read through the seam.
 //! - [`totals`]: an application with a repartition and a store, what its results must be, and how it is started.
@@ -18,6 +19,7 @@
 //! # }
 //! ```
 
+pub mod exactly_once;
 pub mod pausing;
 pub mod process;
 pub mod random;

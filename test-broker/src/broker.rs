@@ -32,11 +32,13 @@ pub struct Options {
     /// A SASL_PLAINTEXT listener beside the plain one, with the mechanism PLAIN and one user
     /// ([`SASL_USER`](crate::SASL_USER), [`SASL_PASSWORD`](crate::SASL_PASSWORD)).
     pub sasl: bool,
+    /// More broker properties, `name=value`; they win over those that are always set.
+    pub properties: Vec<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { version: crate::harness::kafka_version(), nodes: 1, port: None, sasl: false }
+        Options { version: crate::harness::kafka_version(), nodes: 1, port: None, sasl: false, properties: Vec::new() }
     }
 }
 
@@ -111,8 +113,8 @@ impl Broker {
         let kafka = Distribution::fetch(&options.version)?;
         let cluster = choose_ports(options)?;
         let _ = fs::remove_dir_all(&dir);
-        let nodes: Result<Vec<Node>, Error> =
-            (1..=options.nodes).map(|id| Node::create(dir.join(format!("node-{id}")), id, &cluster, &kafka)).collect();
+        let create = |id| Node::create(dir.join(format!("node-{id}")), id, &cluster, &options.properties, &kafka);
+        let nodes: Result<Vec<Node>, Error> = (1..=options.nodes).map(create).collect();
         // From here on a failure drops the broker, which ends what was started.
         let mut broker = Broker { dir, kafka, nodes: nodes?, detached };
         let bootstrap = broker.dir.join("bootstrap");

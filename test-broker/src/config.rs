@@ -26,7 +26,7 @@ pub(crate) fn meta_properties(id: usize) -> String {
 }
 
 /// The `node.properties` of node `id` (from 1) in a cluster with these ports.
-pub(crate) fn node_properties(id: usize, cluster: &[Ports], data: &Path) -> String {
+pub(crate) fn node_properties(id: usize, cluster: &[Ports], data: &Path, more: &[&str]) -> String {
     let own = cluster[id - 1];
     let voters: Vec<String> =
         cluster.iter().enumerate().map(|(i, ports)| format!("{}@127.0.0.1:{}", i + 1, ports.controller)).collect();
@@ -63,6 +63,10 @@ share.coordinator.state.topic.min.isr={in_sync}
 listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
              user_{SASL_USER}=\"{SASL_PASSWORD}\";"
         );
+    }
+    // Of two lines with the same name, Java takes the last.
+    for property in more {
+        let _ = write!(text, "\n{property}");
     }
     text
 }
@@ -104,7 +108,8 @@ mod tests {
 
     #[test]
     fn three_nodes_know_each_other_and_replicate() {
-        let text = node_properties(2, &cluster(3, false), Path::new("/data"));
+        let text = node_properties(2, &cluster(3, false), Path::new("/data"), &["a.b=c"]);
+        assert!(text.ends_with("\na.b=c"));
         assert!(text.contains("\ncontroller.quorum.voters=1@127.0.0.1:200,2@127.0.0.1:201,3@127.0.0.1:202\n"));
         assert!(text.contains("\nlisteners=PLAINTEXT://127.0.0.1:101,CONTROLLER://127.0.0.1:201\n"));
         assert!(text.contains("\ntransaction.state.log.min.isr=2\n"));
@@ -113,7 +118,7 @@ mod tests {
 
     #[test]
     fn one_node_with_sasl_keeps_its_plain_listener() {
-        let text = node_properties(1, &cluster(1, true), Path::new("/data"));
+        let text = node_properties(1, &cluster(1, true), Path::new("/data"), &[]);
         assert!(text.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:100,SASL_PLAINTEXT://127.0.0.1:300\n"));
         assert!(text.contains("user_kappa=\"kappa-secret\";\n"));
         assert!(text.contains("\nmin.insync.replicas=1\n"));

@@ -38,13 +38,19 @@ pub(crate) struct Node {
 
 impl Node {
     /// A new node with a formatted, empty log directory. Not started yet.
-    pub(crate) fn create(dir: PathBuf, id: usize, cluster: &[Ports], kafka: &Distribution) -> Result<Node, Error> {
+    pub(crate) fn create(
+        dir: PathBuf,
+        id: usize,
+        cluster: &[Ports],
+        properties: &[&str],
+        kafka: &Distribution,
+    ) -> Result<Node, Error> {
         let data = dir.join("data");
         let make = || {
             fs::create_dir_all(&data)?;
             fs::write(data.join("meta.properties"), config::meta_properties(id))?;
             fs::copy(kafka.checkpoint(), data.join("bootstrap.checkpoint"))?;
-            fs::write(dir.join("node.properties"), config::node_properties(id, cluster, &data))
+            fs::write(dir.join("node.properties"), config::node_properties(id, cluster, &data, properties))
         };
         make().map_err(|error| Error::io(format!("preparing {}", dir.display()), &error))?;
         Ok(Node { dir, ports: cluster[id - 1], guard: None })

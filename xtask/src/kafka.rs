@@ -30,6 +30,7 @@ fn up(mut arguments: Arguments) -> Result<(), Failure> {
         version: arguments.value("--version")?.unwrap_or_else(harness::kafka_version),
         port: Some(arguments.number("--port")?.unwrap_or(PORT)),
         sasl: arguments.flag("--sasl"),
+        properties: Vec::new(),
     };
     arguments.done()?;
     setup::for_broker()?;
