@@ -111,7 +111,7 @@ impl Judge {
 pub fn read_all(log: &SharedLog, topic: &str, oracle: &Arc<Oracle>) -> Result<Judge, String> {
     let mut judge = Judge::new(Arc::clone(oracle));
     let mut reading = Reading::open(log, topic).map_err(|error| error.to_string())?;
-    reading.to_the_end(log, topic, &mut |partition, record| judge.see(partition, record))?;
+    reading.read_to_the_end(log, topic, &mut |partition, record| judge.see(partition, record))?;
     Ok(judge)
 }
 
@@ -120,7 +120,7 @@ pub fn doubled(log: &SharedLog, topic: &str) -> Result<Vec<String>, String> {
     let mut seen: BTreeMap<i64, (usize, i64)> = BTreeMap::new();
     let mut doubled = Vec::new();
     let mut reading = Reading::open(log, topic).map_err(|error| error.to_string())?;
-    reading.to_the_end(log, topic, &mut |partition, record| {
+    reading.read_to_the_end(log, topic, &mut |partition, record| {
         if let Some((first_partition, first)) = seen.insert(record.timestamp_ms, (partition, record.offset)) {
             let (time, offset) = (record.timestamp_ms, record.offset);
             doubled.push(format!("the record of {time} at {first_partition}@{first} and {partition}@{offset}"));
@@ -183,7 +183,7 @@ impl Reading {
         }
     }
 
-    fn to_the_end(&mut self, log: &SharedLog, topic: &str, see: &mut See<'_>) -> Result<(), String> {
+    fn read_to_the_end(&mut self, log: &SharedLog, topic: &str, see: &mut See<'_>) -> Result<(), String> {
         let wanted: Vec<(TopicPartition, OffsetSpec)> = (0..PARTITIONS)
             .map(|partition| (TopicPartition::new(topic, partition), OffsetSpec::Latest(Isolation::ReadUncommitted)))
             .collect();
@@ -257,7 +257,7 @@ impl Live {
             reading.step(&mut |partition, record| judge.see(partition, record))?;
             self.accounted.store(judge.accounted(), Ordering::Relaxed);
         }
-        reading.to_the_end(log, topic, &mut |partition, record| judge.see(partition, record))?;
+        reading.read_to_the_end(log, topic, &mut |partition, record| judge.see(partition, record))?;
         Ok(judge)
     }
 }

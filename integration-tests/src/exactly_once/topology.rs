@@ -28,7 +28,7 @@ pub struct Total {
 impl Total {
     /// The total with one more payment in it.
     #[must_use]
-    pub fn add(self, amount: i64) -> Self {
+    pub fn plus(self, amount: i64) -> Self {
         Self { count: self.count + 1, sum: self.sum + amount }
     }
 }
@@ -39,7 +39,7 @@ pub fn topology(input: &str, output: &str) -> Result<Topology, TopologyError> {
     app.stream(input, u64_be(), postcard::<Payment>())
         .select_key(u32_be(), |_, payment| payment.account)
         .group_by_key()
-        .aggregate(STORE, postcard(), Total::default, |_, payment, total: Total| total.add(payment.amount))
+        .aggregate(STORE, postcard(), Total::default, |_, payment, total: Total| total.plus(payment.amount))
         .to(output);
     app.build()
 }
