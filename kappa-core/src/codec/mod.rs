@@ -1,8 +1,8 @@
 //! Codecs: how keys and values become bytes and come back (Kafka Streams: serdes).
 //!
-//! What Kafka's own Java serializers write is written here byte for byte: [`utf8`], the integers and
-//! floats ([`i64_be`] and its kin, big-endian), [`bytes`]. For structured values there are [`json`] and
-//! [`postcard`]; [`nullable`] makes Kafka's null a value, [`unkeyed`] is for topics without keys.
+//! What Kafka's own Java serializers write is written here byte for byte: [`utf8()`], the integers and
+//! floats ([`i64_be`] and its kin, big-endian), [`bytes()`]. For structured values there are [`json()`] and
+//! [`postcard()`]; [`nullable()`] makes Kafka's null a value, [`unkeyed()`] is for topics without keys.
 //! A codec of your own is one `impl` of [`Codec`].
 //!
 //! ```

@@ -47,7 +47,7 @@ impl Conf {
         unsafe { ffi::rd_kafka_conf_set_events(self.0.as_ptr(), events as c_int) };
     }
 
-    /// Makes the producer note acknowledged offsets in the [`super::Slot`]s of its messages.
+    /// Makes the producer note acknowledged offsets in the `Slot`s of its messages.
     pub(in super::super) fn note_acknowledged_offsets(&mut self) {
         // SAFETY: a live configuration object, a static name, a function that lives for ever.
         unsafe {
