@@ -5,14 +5,16 @@
 //!
 //! **Invariants:**
 //! - Clients of other parts (restore, registry) don't count: their ids are not of the form `<application id>-<identity>-<thread>`.
-//! - A marker is there before the process stands still, and an order is gone once it is taken.
+//! - A marker is there from before the process stands still until it goes on, and an order is gone once it is taken.
 
+use crate::process::Process;
 use kappa_core::log::{
     Append, AppendBatch, AppendOptions, Assignment, Fetch, FetchOptions, GroupOffsets, Log, LogError, Member,
     MemberStamp, Membership, MembershipEvent, MembershipOptions, OffsetCommit, Polled, Position, SharedLog, Token,
     TopicHandle, Topics,
 };
 use kappa_test_broker::signal::{self, Signal};
+use kappa_test_broker::wait::wait_until;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 
 const ORDER: &str = "order";
 const MARKER: &str = "frozen";
+const GO: &str = "go";
 /// How long a thread that woke is held for its process to be a member again.
 const HELD: Duration = Duration::from_secs(60);
 
@@ -116,14 +119,27 @@ impl Freezer {
 
     /// Gives an order.
     pub fn order(&self, order: Order) {
-        let _ = fs::remove_file(self.0.join(MARKER));
+        for old in [MARKER, GO] {
+            let _ = fs::remove_file(self.0.join(old));
+        }
         // Renamed, so that it is never read half written.
         let new = self.0.join("order.new");
         let given = fs::write(&new, order.to_string()).and_then(|()| fs::rename(&new, self.0.join(ORDER)));
         given.unwrap_or_else(|error| panic!("{}: {error}", self.0.display()));
     }
 
-    /// Whether the process has written that it freezes now.
+    /// Lets the process go on. A busy machine may deliver the signal that stops it after the first one that continues it.
+    pub fn release(&self, process: &Process) {
+        let go = fs::write(self.0.join(GO), "");
+        go.unwrap_or_else(|error| panic!("{}: {error}", self.0.display()));
+        let released = wait_until(HELD, || {
+            process.unfreeze();
+            !self.is_frozen()
+        });
+        assert!(released, "it does not go on\n{}", process.log());
+    }
+
+    /// Whether the process has written that it freezes now, and has not gone on since.
     pub fn is_frozen(&self) -> bool {
         self.0.join(MARKER).exists()
     }
@@ -160,6 +176,9 @@ impl Pauses {
             eprintln!("the marker could not be written: {error}");
         }
         signal::send(std::process::id(), Signal::Stop);
+        // The signal may take effect a little later than it is sent, and this thread must not get away meanwhile.
+        wait_until(HELD, || fs::remove_file(self.dir.join(GO)).is_ok());
+        let _ = fs::remove_file(self.dir.join(MARKER));
         hold
     }
 

@@ -31,7 +31,7 @@ fn woken_with_a_fresh_stamp(brokers: &str, rule_off: Option<&str>) -> (Vec<Strin
     let input_ends = ends(&setup.log, &input);
     let taken = wait_committed(&setup.log, &setup.application_id(), &input, &input_ends, PATIENCE);
     assert!(taken, "the input was not taken over\n{}", second.log());
-    first.unfreeze();
+    freezer.release(&first);
     first.wait_line("held until the process was a member again", PATIENCE);
     // The repartition topic can be read to its end only when the old transaction is decided, either way.
     let repartition = partitions(&setup.log, &setup.repartition());
