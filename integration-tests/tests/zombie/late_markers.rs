@@ -64,8 +64,8 @@ fn member(log: &SharedLog, group: &str) -> Box<dyn kappa_core::log::Membership> 
 
 #[test]
 fn on_three_brokers_the_first_end_of_a_changelog_may_come_too_early() {
-    let Some(cluster) = harness::own_broker(&Options { nodes: 3, ..Options::default() }) else { return };
     let _alone = alone();
+    let Some(cluster) = harness::own_broker(&Options { nodes: 3, ..Options::default() }) else { return };
     let log = kafka(&cluster.bootstrap());
     let (group, changelog, input) = (unique("group"), unique("changelog"), unique("input"));
     create_topic(&log, &changelog, CHANGELOGS);

@@ -127,9 +127,10 @@ fn a_frozen_process_is_refused_when_it_wakes() {
 }
 
 #[test]
-fn a_frozen_process_is_refused_on_three_brokers() {
-    let Some(cluster) = harness::own_broker(&Options { nodes: 3, ..Options::default() }) else { return };
+#[ignore = "three brokers and the application are too much for two cores in the ordinary run; run by cargo xtask soak"]
+fn soak_a_frozen_process_is_refused_on_three_brokers() {
     let _alone = alone();
+    let Some(cluster) = harness::own_broker(&Options { nodes: 3, ..Options::default() }) else { return };
     Rounds::start(&cluster.bootstrap()).run(2);
 }
 
@@ -144,7 +145,7 @@ fn soak_zombie() {
 #[test]
 #[ignore = "a soak test: about twenty minutes"]
 fn soak_zombie_on_three_brokers() {
-    let Some(cluster) = harness::own_broker(&Options { nodes: 3, ..Options::default() }) else { return };
     let _alone = alone();
+    let Some(cluster) = harness::own_broker(&Options { nodes: 3, ..Options::default() }) else { return };
     Rounds::start(&cluster.bootstrap()).run(100);
 }
