@@ -120,7 +120,8 @@ impl Rounds {
 }
 
 #[test]
-fn a_frozen_process_is_refused_when_it_wakes() {
+#[ignore = "takes over three minutes; run by cargo xtask soak"]
+fn soak_a_frozen_process_is_refused_when_it_wakes() {
     let Some(brokers) = harness::brokers() else { return };
     let _alone = alone();
     Rounds::start(&brokers).run(Point::ALL.len());
