@@ -6,6 +6,7 @@ use kappa_integration_tests::exactly_once::run::{Outcome, Run, RunOptions};
 use kappa_integration_tests::exactly_once::workload::Workload;
 use kappa_integration_tests::random::Random;
 use kappa_integration_tests::{Broker, Options, harness};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,10 +14,12 @@ use std::time::{Duration, Instant};
 /// Clusters of their own are heavy: one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Kafka's default; test brokers look every 500 ms. A broker that looked while it was starting, before it led its partitions again, logged
-/// "likely deleted already and hence can be skipped" for them, wrote no abort markers, and the group's offsets stayed pending
-/// (seen once on Kafka 4.3.0, in the logs of a run that hung). Whether more than that is behind the runs that fail is open.
+/// Kafka's default; test brokers look every 500 ms, which makes [`SKIPPED_MARKERS`] likely while they start.
 const LATE_CLEAN_UP: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms=10000";
+
+/// What Kafka 4.x logs when it leaves the markers of a transaction out because a partition has no leader for the moment: the
+/// transaction counts as ended, and stays open in that partition (KAFKA-20734; 3.9 waits for the leader). No client can mend it.
+const SKIPPED_MARKERS: &str = "these partitions are likely deleted already and hence can be skipped";
 
 const STARTED: Duration = Duration::from_secs(90);
 /// How long the application may take to go on after a broker's return.
@@ -34,10 +37,8 @@ struct Plan {
     down: Duration,
 }
 
-/// Not in the ordinary run: it has passed and failed, and why it fails is not understood in every case.
 #[test]
-#[ignore = "passes only sometimes; run by cargo xtask soak"]
-fn soak_the_only_broker_is_killed_and_comes_back() {
+fn the_only_broker_is_killed_and_comes_back() {
     let down = Duration::from_secs(8);
     gone(&Plan { name: "broker-gone", nodes: 1, records: 150_000, rate: 5_000, rounds: 1, down });
 }
@@ -62,6 +63,23 @@ fn gone(plan: &Plan) {
     let Some(mut broker) = harness::own_broker(&Options { nodes: plan.nodes, properties, ..Options::default() }) else {
         return;
     };
+    let run = AssertUnwindSafe(|| run(plan, &mut broker));
+    match catch_unwind(run) {
+        Ok(outcome) => report(plan, &outcome),
+        Err(panic) => {
+            let skipped = broker.log_lines(SKIPPED_MARKERS);
+            if !skipped.is_empty() {
+                eprintln!(
+                    "KAFKA LEFT TRANSACTION MARKERS OUT (KAFKA-20734), so that this run proves nothing:\n{}",
+                    skipped.join("\n")
+                );
+            }
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn run(plan: &Plan, broker: &mut Broker) -> Outcome {
     let mut random = Random::from_env();
     let options = RunOptions {
         name: plan.name,
@@ -69,7 +87,7 @@ fn gone(plan: &Plan) {
         brokers: broker.bootstrap(),
         members: 2,
         static_seats: false,
-        workload: Workload { records: plan.records, accounts: 2_000, seed: random.bits() },
+        workload: Workload::from_now(plan.records, 2_000, random.bits()),
         rate: plan.rate,
         session_ms: 10_000,
         tail_records: 2_000,
@@ -82,13 +100,14 @@ fn gone(plan: &Plan) {
     run.wait_accounted(1, STARTED);
     run.limit_input(part);
     for kill in 1..=kills {
-        run.watch(random.between(Duration::from_secs(1), Duration::from_secs(2)));
-        kill_and_restart(&mut run, &mut broker, (kill - 1) % plan.nodes, plan);
+        // In full flow, at a moment that nobody chose.
+        run.wait_accounted((kill as u64 - 1) * part + part / 4, STARTED);
+        run.watch(random.between(Duration::ZERO, Duration::from_secs(1)));
+        kill_and_restart(&mut run, broker, (kill - 1) % plan.nodes, plan);
         run.limit_input((kill as u64 + 1) * part);
     }
     run.limit_input(plan.records);
-    let outcome = run.finish(Duration::from_secs(240));
-    report(plan, &outcome);
+    run.finish(Duration::from_secs(240))
 }
 
 /// Kills a node, brings it back, and sees the application go on: in mid-stream, at work on what was fed since.

@@ -55,7 +55,7 @@ fn kill(plan: &Plan) {
         brokers: brokers.clone(),
         members: 3,
         static_seats: true,
-        workload: Workload { records: plan.records, accounts: 4_000, seed: random.bits() },
+        workload: Workload::from_now(plan.records, 4_000, random.bits()),
         rate: plan.rate,
         session_ms: SESSION.as_millis() as u64,
         tail_records: 2_000,

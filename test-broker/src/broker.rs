@@ -178,6 +178,13 @@ impl Broker {
         &self.dir
     }
 
+    /// Lines of the nodes' logs that contain `text`, the nodes one after the other.
+    pub fn log_lines(&self, text: &str) -> Vec<String> {
+        let logs = self.nodes.iter().map(Node::log);
+        logs.flat_map(|log| log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
     /// `kill -9` for node `index` (from 0); returns when the process is gone. No harm if it is gone already.
     pub fn kill_node(&mut self, index: usize) -> Result<(), Error> {
         self.node(index)?.kill()

@@ -139,6 +139,11 @@ impl Node {
         Ok(())
     }
 
+    /// Everything the broker has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
     /// The last lines of its logs, for an error message.
     pub(crate) fn last_words(&self) -> String {
         let tail = |path: PathBuf| {

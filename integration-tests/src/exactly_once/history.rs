@@ -276,7 +276,7 @@ mod tests {
     use kappa_core::codec::{Codec, postcard};
 
     fn judge() -> Judge {
-        Judge::new(Arc::new(Oracle::of(&Workload { records: 100, accounts: 2, seed: 1 })))
+        Judge::new(Arc::new(Oracle::of(&Workload { records: 100, accounts: 2, seed: 1, start_ms: 1_000 })))
     }
 
     fn see(judge: &mut Judge, account: u32, total: Total, timestamp_ms: i64) -> Result<(), String> {

@@ -11,6 +11,7 @@
 //! - [`history`]: reads the output's whole history, live, and judges every record.
 //! - [`member`]: one process of the application: killed, started again, its logs kept.
 //! - [`restores`]: what the logs say about restored state, and what they may say.
+//! - [`standstill`]: what the log says when the application does not get on.
 //! - [`run`]: all of it together.
 
 pub mod feeder;
@@ -18,6 +19,7 @@ pub mod history;
 pub mod member;
 pub mod restores;
 pub mod run;
+pub mod standstill;
 pub mod topology;
 pub mod workload;
 

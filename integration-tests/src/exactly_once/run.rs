@@ -5,6 +5,7 @@ use super::feeder::Feeder;
 use super::history::{Judge, LiveReader, doubled, read_all};
 use super::member::{Member, MemberOptions};
 use super::restores::{self, Restores};
+use super::standstill;
 use super::topology;
 use super::workload::{Oracle, Workload};
 use crate::harness;
@@ -59,7 +60,9 @@ pub struct Run {
     log: SharedLog,
     input: String,
     repartition: String,
+    changelog: String,
     output: String,
+    group: String,
     dir: PathBuf,
     oracle: Arc<Oracle>,
     /// The processes.
@@ -77,7 +80,9 @@ impl Run {
     pub fn begin(log: SharedLog, options: RunOptions) -> Run {
         let app = harness::unique(options.name);
         let (input, output) = (format!("{app}-in"), format!("{app}-out"));
-        let repartition = format!("{app}-v1-{}-repartition", topology::STORE);
+        let group = format!("{app}-v1");
+        let repartition = format!("{group}-{}-repartition", topology::STORE);
+        let changelog = format!("{group}-{}-changelog", topology::STORE);
         create(&log, &[&input, &output]).unwrap_or_else(|error| panic!("topics of {app}: {error}"));
         let dir = std::env::temp_dir().join(&app);
         let oracle = Arc::new(Oracle::of(&options.workload));
@@ -95,7 +100,8 @@ impl Run {
         members.iter_mut().for_each(Member::start);
         let feeder = Feeder::start(&log, &input, options.workload, options.rate);
         let reader = LiveReader::start(&log, &output, &oracle);
-        Run { options, log, input, repartition, output, dir, oracle, members, feeder, reader, began: Instant::now() }
+        let began = Instant::now();
+        Run { options, log, input, repartition, changelog, output, group, dir, oracle, members, feeder, reader, began }
     }
 
     /// Input records that the output accounts for by now. Also looks whether all is well so far.
@@ -141,9 +147,11 @@ impl Run {
         while accounted < records {
             if Instant::now() >= until {
                 let fed = self.feeder.fed();
+                let topics = [&self.input, &self.repartition, &self.changelog, &self.output].map(String::clone);
                 panic!(
-                    "the output accounts for {accounted} of {records} records after {deadline:?} ({fed} fed); the logs are in {}",
-                    self.dir.display()
+                    "the output accounts for {accounted} of {records} records after {deadline:?} ({fed} fed); the logs are in {}\n{}",
+                    self.dir.display(),
+                    standstill::describe(&self.log, &self.group, &topics)
                 );
             }
             std::thread::sleep(LOOK);
@@ -233,7 +241,7 @@ fn create(log: &SharedLog, names: &[&str]) -> Result<(), LogError> {
             partitions: PARTITIONS,
             replication_factor: None,
             cleanup: CleanupPolicy::Delete,
-            // Timestamps are the workload's, long ago; nothing is to be deleted for its age.
+            // Nothing is to be deleted for the age of its timestamps, which are the workload's.
             settings: vec![("retention.ms".into(), "-1".into())],
         })?;
     }

@@ -110,7 +110,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("log.connection.close", "false"),
     ("socket.keepalive.enable", "true"),
     ("socket.nagle.disable", "true"),
-    ("reconnect.backoff.max.ms", "5000"),
+    // As Java's client: a broker that is back is found within a second.
+    ("reconnect.backoff.max.ms", "1000"),
     ("topic.metadata.refresh.fast.interval.ms", "50"),
 ];
 
