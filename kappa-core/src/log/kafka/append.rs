@@ -4,13 +4,14 @@
 //! - librdkafka runs in event mode with reports of failures only: a commit then waits on a condition,
 //!   not on a timer.
 //! - A call of librdkafka's that ends a transaction is given a time-out longer than the transaction's; when
-//!   that passes, the outcome is unknown and the client takes no more calls.
+//!   that passes, or librdkafka does not keep to it, the outcome is unknown and the client takes no more calls.
 //! - After a refused record librdkafka goes on with a gap in its sequence numbers, and the log refuses what
 //!   follows: an abort then replaces the client within, under the same transactional id.
 //! - A refused record or offset makes the transaction one that can only be aborted, with the first reason kept.
 
 use super::classify::{During, classify, is_missing_topic};
 use super::close::within;
+use super::describe::describe;
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
 use super::sys::{Admin, Client, Code, GroupPlace, Kind, Outgoing, PartitionList, RawError, Topic};
@@ -18,11 +19,13 @@ use crate::log::{
     Append, AppendBatch, AppendEntry, AppendOptions, DEFAULT_DEADLINE, LogError, MemberStamp, OffsetCommit, Position,
     TopicHandle,
 };
+use calls::Calls;
 use conf::conf_of;
 use deliveries::Deliveries;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod calls;
 mod conf;
 mod deliveries;
 
@@ -41,6 +44,7 @@ pub(super) struct KafkaAppend {
     has_gap: bool,
     settings: KafkaSettings,
     options: AppendOptions,
+    calls: Calls,
     deliveries: Deliveries,
     hooks: Arc<ClientHooks>,
     client: Arc<Client>,
@@ -89,6 +93,7 @@ impl KafkaAppend {
             has_gap: false,
             settings: settings.clone(),
             options,
+            calls: Calls::start()?,
             deliveries,
             hooks,
             client,
@@ -155,10 +160,21 @@ impl KafkaAppend {
         self.note(error)
     }
 
+    /// Makes a call of librdkafka's that may not return when it should.
+    fn call(
+        &mut self,
+        operation: &'static str,
+        deadline: Duration,
+        call: impl FnOnce(&Client) -> Result<(), RawError> + Send + 'static,
+    ) -> Result<Result<(), RawError>, LogError> {
+        let client = self.client.clone();
+        self.calls.make(operation, deadline, move || call(&client)).map_err(|error| self.note(error))
+    }
+
     /// A topic's number of partitions.
     fn look_up(&self, name: &str) -> Result<i32, LogError> {
         let admin = Admin::new(self.client.clone(), DEFAULT_DEADLINE);
-        match admin.describe_topic(name) {
+        match describe(&admin, name) {
             Ok(topic) => Ok(topic.partitions as i32),
             Err(error) if is_missing_topic(error.code) || error.code == Code::INVALID_TOPIC => {
                 Err(LogError::TopicMissing { topic: name.into() })
@@ -283,7 +299,7 @@ impl Append for KafkaAppend {
 
     fn init(&mut self, deadline: Duration) -> Result<(), LogError> {
         self.expect("init", &State::New)?;
-        match self.client.init_transactions(deadline) {
+        match self.call("init", deadline, move |client| client.init_transactions(deadline))? {
             Ok(()) => {
                 self.state = State::Ready;
                 Ok(())
@@ -316,26 +332,27 @@ impl Append for KafkaAppend {
             let reason = "a stamp without a generation or a member fences nobody; take it from the membership";
             return Err(self.note(LogError::StaleMember { operation: OPERATION, reason: reason.into() }));
         }
-        let mut list = PartitionList::new();
-        for OffsetCommit { partition, offset, metadata } in offsets {
-            list.add_with_metadata(&partition.topic, partition.partition, *offset, metadata);
-        }
         let place = GroupPlace {
             group: member.group.clone(),
             generation: member.generation,
             member_id: member.member_id.clone(),
             instance_id: member.instance_id.clone(),
         };
-        let deadline = self.options.transaction_timeout;
-        self.client
-            .send_offsets(&list, &place, deadline)
-            .map_err(|error| self.failed(During::Transaction, OPERATION, deadline, &error))
+        let (offsets, deadline) = (offsets.to_vec(), self.options.transaction_timeout);
+        let sent = self.call(OPERATION, deadline, move |client| {
+            let mut list = PartitionList::new();
+            for OffsetCommit { partition, offset, metadata } in &offsets {
+                list.add_with_metadata(&partition.topic, partition.partition, *offset, metadata);
+            }
+            client.send_offsets(&list, &place, deadline)
+        })?;
+        sent.map_err(|error| self.failed(During::Transaction, OPERATION, deadline, &error))
     }
 
     fn commit(&mut self) -> Result<Vec<Position>, LogError> {
         self.expect("commit", &State::Open)?;
         let deadline = self.ending();
-        match self.client.commit_transaction(deadline) {
+        match self.call("commit", deadline, move |client| client.commit_transaction(deadline))? {
             Ok(()) => {
                 self.state = State::Ready;
                 Ok(self.take_positions())
@@ -357,7 +374,7 @@ impl Append for KafkaAppend {
             _ => self.expect("abort", &State::Open)?,
         }
         let deadline = self.ending();
-        let result = self.client.abort_transaction(deadline);
+        let result = self.call("abort", deadline, move |client| client.abort_transaction(deadline))?;
         self.refused("abort");
         self.take_positions();
         match result {

@@ -14,6 +14,7 @@
 mod append;
 mod classify;
 mod close;
+mod describe;
 mod env;
 mod fetch;
 mod fetched;

@@ -4,6 +4,7 @@
 //! waited for afterwards (leaders, removal) is bounded by the same.
 
 use super::classify::{During, classify, classify_topic, is_missing_topic};
+use super::describe::describe;
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
 use super::sys::{Admin, Client, Code, Kind, OffsetQuery, PartitionList, PartitionResult, Queue, RawError};
@@ -94,8 +95,8 @@ impl KafkaTopics {
     /// Waits for a topic that another client has created, perhaps only just now: a `describe` that follows must see it.
     fn wait_led(&self, name: &str) -> Result<(), LogError> {
         self.wait("wait for a new topic", name, |this| {
-            let topic = this.admin.describe_topic(name)?;
-            Ok(topic.led == topic.partitions)
+            let partitions = this.admin.describe_topic(name)?.partitions;
+            this.is_usable(name, partitions)
         })
     }
 
@@ -214,7 +215,7 @@ impl Topics for KafkaTopics {
     }
 
     fn describe(&mut self, name: &str) -> Result<Option<TopicInfo>, LogError> {
-        match self.admin.describe_topic(name) {
+        match describe(&self.admin, name) {
             Ok(topic) => Ok(Some(TopicInfo { name: name.into(), partitions: topic.partitions as i32 })),
             Err(error) if is_missing_topic(error.code) || error.code == Code::INVALID_TOPIC => Ok(None),
             Err(error) => Err(self.of_topic("describe a topic", name, &error)),
