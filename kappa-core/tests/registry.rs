@@ -315,6 +315,8 @@ fn catching_up_goes_through_repartition_topics_in_order() {
     assert!(progress.caught_up(), "{progress}");
     assert_eq!(progress.to_string(), "caught up");
     assert_eq!(caught_up(&log, &manifest, DEADLINE).unwrap().behind, 2, "asked anew, the newer records count");
+    question.put_again().unwrap();
+    assert_eq!(question.check(DEADLINE).unwrap().behind, 2, "put again, they count too");
 }
 
 #[cfg(feature = "testing")]

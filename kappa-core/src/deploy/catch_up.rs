@@ -127,6 +127,12 @@ impl CatchUp {
         Ok(question)
     }
 
+    /// Puts the question anew, at this moment, with the same clients.
+    pub fn put_again(&mut self) -> Result<(), LogError> {
+        self.sources.iter_mut().for_each(|source| source.target = None);
+        self.settle(|source| source.writers.is_empty(), Isolation::ReadCommitted)
+    }
+
     /// Asks again. `deadline` bounds the wait for offsets that are part of a transaction.
     pub fn check(&mut self, deadline: Duration) -> Result<Progress, LogError> {
         let partitions: Vec<TopicPartition> = self.sources.iter().map(|s| s.partition.clone()).collect();

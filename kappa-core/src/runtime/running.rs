@@ -82,7 +82,7 @@ impl Runtime {
         running.launch(self, &settings, &layout, &program, state, clock)?;
         let steward = Steward {
             log: Arc::clone(&self.log),
-            registry,
+            registry: Some(registry),
             manifest,
             shared: Arc::clone(&shared),
             clock,

@@ -1,12 +1,14 @@
 //! Looks after a running version from the side: makes the first version of an app live when it has caught up, and measures
 //! how far behind it is.
 //!
-//! Invariant: nothing of the data path waits for this thread; trouble here is logged and tried again.
+//! Invariants:
+//! - Nothing of the data path waits for this thread; trouble here is logged and tried again.
+//! - Clients are kept as long as they are of use and no longer: each costs several threads and connections.
 
 use super::clock::Clock;
 use super::shared::Shared;
-use crate::deploy::{Progress, caught_up};
-use crate::log::SharedLog;
+use crate::deploy::{CatchUp, Progress};
+use crate::log::{LogError, SharedLog};
 use crate::registry::{FirstLive, Manifest, Registry};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The steward of one running version.
 pub(crate) struct Steward {
     pub(crate) log: SharedLog,
-    pub(crate) registry: Registry,
+    /// Until it is decided whether this version goes live by itself.
+    pub(crate) registry: Option<Registry>,
     pub(crate) manifest: Manifest,
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: Clock,
@@ -27,27 +30,30 @@ pub(crate) struct Steward {
 
 impl Steward {
     pub(crate) fn run(mut self) {
-        let mut decided = false;
+        let mut question = None;
         let mut lag_at_ms = self.clock.now_ms();
         while !self.shared.is_stopping() {
-            if !decided && self.shared.all_running() {
-                decided = self.try_to_go_live();
+            if self.shared.all_running()
+                && let Some(mut registry) = self.registry.take()
+            {
+                match self.try_to_go_live(&mut registry) {
+                    true => close(registry),
+                    false => self.registry = Some(registry),
+                }
             }
             if self.clock.now_ms() >= lag_at_ms {
-                self.measure();
+                self.measure(&mut question);
                 lag_at_ms = self.clock.now_ms() + LAG_INTERVAL_MS;
             }
             std::thread::sleep(PACE);
         }
-        if let Err(error) = self.registry.close(DEADLINE) {
-            tracing::debug!(%error, "registry reader not closed in time");
-        }
+        self.registry.take().into_iter().for_each(close);
     }
 
     /// True once there is nothing more to decide.
-    fn try_to_go_live(&mut self) -> bool {
+    fn try_to_go_live(&self, registry: &mut Registry) -> bool {
         let id = &self.manifest.id;
-        match self.registry.go_live_if_first(id.app(), id.version(), self.clock.now_ms()) {
+        match registry.go_live_if_first(id.app(), id.version(), self.clock.now_ms()) {
             Ok(FirstLive::WentLive(_) | FirstLive::Live) => true,
             Ok(FirstLive::Hidden { first }) => {
                 tracing::info!(%id, %first, "hidden: readers stay with the live version until this one is promoted");
@@ -62,8 +68,8 @@ impl Steward {
         }
     }
 
-    fn measure(&mut self) {
-        match caught_up(&self.log, &self.manifest, DEADLINE) {
+    fn measure(&self, question: &mut Option<CatchUp>) {
+        match self.ask(question) {
             Ok(progress) => {
                 for input in &progress.inputs {
                     let partition = input.partition.to_string();
@@ -72,7 +78,27 @@ impl Steward {
                 }
                 *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
             }
-            Err(error) => tracing::debug!(%error, "lag not measured"),
+            Err(error) => {
+                tracing::debug!(%error, "lag not measured");
+                *question = None;
+            }
         }
+    }
+
+    fn ask(&self, question: &mut Option<CatchUp>) -> Result<Progress, LogError> {
+        let question = match question {
+            Some(question) => {
+                question.put_again()?;
+                question
+            }
+            None => question.insert(CatchUp::new(&self.log, &self.manifest)?),
+        };
+        question.check(DEADLINE)
+    }
+}
+
+fn close(registry: Registry) {
+    if let Err(error) = registry.close(DEADLINE) {
+        tracing::debug!(%error, "registry reader not closed in time");
     }
 }
