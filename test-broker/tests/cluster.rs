@@ -40,5 +40,7 @@ fn three_nodes_go_on_when_one_is_killed() {
     let knows_two = || probe::metadata(&addresses[2], SOON).is_ok_and(|nodes| nodes.len() == 2);
     assert!(wait_until(Duration::from_secs(60), knows_two), "the others notice");
     broker.restart_node(1).expect("restarted");
-    assert_eq!(probe::metadata(&addresses[1], SOON).expect("answers").len(), 3);
+    // On a busy machine a live node can count as dead for a moment.
+    let knows_three = || probe::metadata(&addresses[1], SOON).is_ok_and(|nodes| nodes.len() == 3);
+    assert!(wait_until(Duration::from_secs(60), knows_three), "all three are known again");
 }
