@@ -74,12 +74,20 @@ impl Rounds {
 
     fn round(&mut self, round: usize, order: Order, until: Until) {
         let victim = self.random.index(self.processes.len());
+        let other = 1 - victim;
         let (process, freezer) = &mut self.processes[victim];
         freezer.order(order);
         let frozen = wait_until(PATIENCE, || freezer.is_frozen());
         assert!(frozen, "round {round}: {order} was not reached\n{}", process.log());
         let heard = process.log().len();
+        let other_heard = self.processes[other].0.log().len();
         self.wait_for_takeover(round, order, until);
+        if until != Until::About {
+            // Where the frozen process had no part of the input, that the input goes on says nothing: its tasks must be another's.
+            let (process, _) = &self.processes[other];
+            let taken = wait_until(PATIENCE, || process.log()[other_heard..].contains("tasks assigned"));
+            assert!(taken, "round {round}: {order}: the other process was not given its tasks\n{}", process.log());
+        }
         // Around the end of its session it may have lost nothing: then it says nothing, and just goes on.
         let patience = if until == Until::About { self.setup.session() * 2 } else { PATIENCE };
         let (process, freezer) = &mut self.processes[victim];
