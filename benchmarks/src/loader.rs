@@ -30,8 +30,8 @@ pub struct Load {
     pub seed: u64,
     /// Partitions of each topic.
     pub partitions: i32,
-    /// The kinds of events to load.
-    pub kinds: Vec<Kind>,
+    /// The kinds of events to load, each with its topic.
+    pub topics: Vec<(Kind, String)>,
 }
 
 /// What a load did.
@@ -73,8 +73,8 @@ pub enum LoadError {
 
 /// Loads.
 pub fn load(cluster: &Cluster, load: &Load) -> Result<Loaded, LoadError> {
-    let topics: Vec<(Kind, String)> = load.kinds.iter().map(|&kind| (kind, load.format.topic(kind))).collect();
-    for (_, topic) in &topics {
+    let topics = &load.topics;
+    for (_, topic) in topics {
         cluster.delete(&[topic])?;
         cluster.create(topic, load.partitions)?;
     }

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use kappa_benchmarks::cluster::Cluster;
 use kappa_benchmarks::digest::Mode;
 use kappa_benchmarks::expected::Query;
-use kappa_benchmarks::harness::{self, Bench, Cell};
+use kappa_benchmarks::harness::{self, Bench, Cell, Table};
 use kappa_benchmarks::nexmark::{Format, Kind};
 use kappa_benchmarks::run::{self, Run};
 use kappa_benchmarks::{loader, pipe, reading};
@@ -78,6 +78,9 @@ struct PipeArguments {
     target: Target,
     #[arg(long, default_value = "json")]
     format: Format,
+    /// The topic with the bids; that of `load` unless named.
+    #[arg(long)]
+    input: Option<String>,
     #[arg(long)]
     app_id: String,
     /// Made if it is not there; `APP_ID-out` unless named.
@@ -95,6 +98,9 @@ struct RunArguments {
     query: Query,
     #[arg(long, default_value = "json")]
     format: Format,
+    /// The topic with the bids; that of `load` unless named.
+    #[arg(long)]
+    input: Option<String>,
     #[arg(long)]
     app_id: String,
     /// Made if it is not there; `APP_ID-out` unless named.
@@ -118,14 +124,16 @@ struct RunArguments {
 struct BenchArguments {
     #[command(flatten)]
     target: Target,
-    /// What to measure, as `count-local-json`: a query (q0, count-local, count) and a format (json, bin).
+    /// What to measure: a query (q0, q2, count-local, count, count-unique) and a format (json, bin) as in
+    /// `count-local-json`, or restore, latency, recovery, memory, growth.
     cells: Vec<Cell>,
     /// Runs of each system in each cell [default: 5, with --quick 1].
     #[arg(long)]
     runs: Option<usize>,
-    /// Events generated; 46 of 50 are bids [default: 2000000, with --quick 500000].
-    #[arg(long)]
-    events: Option<u64>,
+    /// Lengths of the input: events generated, 46 of 50 are bids [default: 2000000,6000000, with --quick
+    /// 250000,750000]. Between the first and the last lies the marginal cost.
+    #[arg(long, value_delimiter = ',')]
+    events: Vec<u64>,
     /// A look in a few minutes: fewer cells, one short run each. No figures to compare with.
     #[arg(long)]
     quick: bool,
@@ -143,6 +151,9 @@ struct BenchArguments {
     /// Print one JSON object a cell and system instead of the table.
     #[arg(long)]
     json: bool,
+    /// The file that results are added to [default: results/results.json beside the benchmarks' sources].
+    #[arg(long)]
+    results: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -160,7 +171,8 @@ fn load(arguments: &LoadArguments) -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::connect(&arguments.target.brokers)?;
     let kinds = if arguments.bids_only { vec![Kind::Bid] } else { loader::ALL_KINDS.to_vec() };
     let &LoadArguments { format, events, seed, partitions, .. } = arguments;
-    let loaded = loader::load(&cluster, &loader::Load { format, events, seed, partitions, kinds })?;
+    let topics = kinds.into_iter().map(|kind| (kind, format.topic(kind))).collect();
+    let loaded = loader::load(&cluster, &loader::Load { format, events, seed, partitions, topics })?;
     println!("{}", serde_json::to_string(&loaded)?);
     Ok(())
 }
@@ -176,7 +188,7 @@ fn digest(arguments: &DigestArguments) -> Result<(), Box<dyn Error>> {
 
 fn run_pipe(arguments: &PipeArguments) -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::connect(&arguments.target.brokers)?;
-    let input = arguments.format.topic(Kind::Bid);
+    let input = arguments.input.clone().unwrap_or_else(|| arguments.format.topic(Kind::Bid));
     let output = output_topic(&cluster, arguments.output.as_deref(), &arguments.app_id, &input)?;
     let commit_interval = Duration::from_millis(arguments.commit_ms);
     let pipe = pipe::Pipe { input: &input, output: &output, id: &arguments.app_id, commit_interval };
@@ -193,9 +205,10 @@ fn run_query(arguments: RunArguments) -> Result<(), Box<dyn Error>> {
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .init();
     let cluster = Cluster::connect(&arguments.target.brokers)?;
-    let input = arguments.format.topic(Kind::Bid);
+    let input = arguments.input.unwrap_or_else(|| arguments.format.topic(Kind::Bid));
     let output = output_topic(&cluster, arguments.output.as_deref(), &arguments.app_id, &input)?;
     let run = Run {
+        input,
         query: arguments.query,
         format: arguments.format,
         app_id: arguments.app_id,
@@ -222,25 +235,32 @@ fn output_topic(cluster: &Cluster, named: Option<&str>, id: &str, input: &str) -
 
 fn bench(arguments: BenchArguments) -> Result<ExitCode, Box<dyn Error>> {
     let as_json = arguments.json;
-    let report = harness::bench(&plan(arguments))?;
+    let bench = plan(arguments);
+    let sitting = harness::bench(&bench)?;
     if as_json {
-        report.summaries.iter().for_each(|summary| println!("{}", summary.line()));
+        sitting.rows.iter().for_each(|row| println!("{}", row.line()));
     } else {
-        println!("{report}");
+        println!("{}", Table(&sitting.rows));
     }
-    let file = report.write(&benchmarks_dir().join("results"))?;
-    eprintln!("every run, and the machine: {}", file.display());
-    Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    sitting.failures.iter().for_each(|failure| eprintln!("FAILED: {failure}"));
+    eprintln!("every run, of earlier sittings too: {}", bench.results.display());
+    Ok(if sitting.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn plan(arguments: BenchArguments) -> Bench {
-    let (runs, events, cells) =
-        if arguments.quick { (1, 500_000, Cell::quick()) } else { (5, 2_000_000, Cell::usual()) };
+    let (runs, lengths, cells, results) = if arguments.quick {
+        (1, vec![250_000, 750_000], Cell::quick(), "quick.json")
+    } else {
+        (5, vec![2_000_000, 6_000_000], Cell::usual(), "results.json")
+    };
+    let mut lengths = if arguments.events.is_empty() { lengths } else { arguments.events };
+    lengths.sort_unstable();
+    lengths.dedup();
     Bench {
         brokers: arguments.target.brokers,
         cells: if arguments.cells.is_empty() { cells } else { arguments.cells },
         runs: arguments.runs.unwrap_or(runs),
-        events: arguments.events.unwrap_or(events),
+        lengths,
         seed: arguments.seed,
         partitions: arguments.partitions,
         commit_ms: arguments.commit_ms,
@@ -248,6 +268,7 @@ fn plan(arguments: BenchArguments) -> Bench {
         deadline: Duration::from_secs(arguments.deadline_s),
         scratch: std::env::temp_dir().join("kappa-bench"),
         peer_dir: benchmarks_dir().join("kafka-streams"),
+        results: arguments.results.unwrap_or_else(|| benchmarks_dir().join("results").join(results)),
     }
 }
 

@@ -1,16 +1,28 @@
 //! The queries on kappa.
 
-use crate::expected::Query;
+use crate::expected::{Q2_EVERY, Query};
 use crate::nexmark::{Bid, BinCodec, Format, Kind};
-use kappa_core::codec::{Codec, i64_be, json};
+use kappa_core::codec::{Codec, bytes, i64_be, json};
 use kappa_core::topology::{Topology, TopologyError};
+use serde::Serialize;
 
-/// The topology of a query from the bids of a format to `output`.
+/// What `q2` puts out.
+#[derive(Debug, Serialize, serde::Deserialize)]
+struct AuctionPrice {
+    auction: i64,
+    price: i64,
+}
+
+/// The topology of a query from the usual topic with the bids of a format to `output`.
 pub fn topology(query: Query, format: Format, output: &str) -> Result<Topology, TopologyError> {
-    let input = format.topic(Kind::Bid);
+    topology_from(query, format, &format.topic(Kind::Bid), output)
+}
+
+/// The topology of a query from `input`, which holds bids in a format, to `output`.
+pub fn topology_from(query: Query, format: Format, input: &str, output: &str) -> Result<Topology, TopologyError> {
     match format {
-        Format::Json => query_of(query, &input, json::<Bid>(), output),
-        Format::Bin => query_of(query, &input, BinCodec, output),
+        Format::Json => query_of(query, input, json::<Bid>(), output),
+        Format::Bin => query_of(query, input, BinCodec, output),
     }
 }
 
@@ -20,7 +32,19 @@ fn query_of(query: Query, input: &str, codec: impl Codec<Bid>, output: &str) -> 
     match query {
         Query::Q0 => bids.to(output),
         Query::CountLocal => bids.group_by_key().count("counts").to(output),
+        Query::Q2 => bids
+            .filter(|auction, _| auction % Q2_EVERY == 0)
+            .map_values(|_, bid| AuctionPrice { auction: bid.auction, price: bid.price })
+            .with_value_codec(json())
+            .to(output),
         Query::Count => bids.group_by(i64_be(), |_, bid| bid.bidder).count("counts").to(output),
+        // No more than the key goes through the repartition topic: its values are empty.
+        Query::CountUnique => bids
+            .map(move |_, bid| (query.group(bid), Vec::new()))
+            .with_codecs(i64_be(), bytes())
+            .group_by_key()
+            .count("counts")
+            .to(output),
     }
     app.build()
 }
@@ -35,17 +59,35 @@ mod tests {
     #[test]
     fn counts_are_those_of_a_plain_loop() {
         let bids = || Generator::new(1).bids(2_000);
-        for query in [Query::CountLocal, Query::Count] {
+        for query in [Query::CountLocal, Query::Count, Query::CountUnique] {
             let driver = TestDriver::new(&topology(query, Format::Bin, "out").unwrap()).unwrap();
             let input = driver.input::<i64, Bid>(&Format::Bin.topic(Kind::Bid), i64_be(), BinCodec);
             let mut expected: BTreeMap<i64, i64> = BTreeMap::new();
             for bid in bids() {
-                *expected.entry(if query == Query::Count { bid.bidder } else { bid.auction }).or_default() += 1;
+                let key = match query {
+                    Query::Count => bid.bidder,
+                    Query::CountUnique => bid.auction * 4_294_967_296 + bid.price,
+                    _ => bid.auction,
+                };
+                *expected.entry(key).or_default() += 1;
                 input.pipe(bid.auction, bid.clone(), bid.date_time).unwrap();
             }
             let out = driver.output("out", i64_be(), i64_be()).read_all().unwrap();
             let found: BTreeMap<i64, i64> = out.into_iter().map(|(key, count, _)| (key, count.unwrap())).collect();
             assert_eq!(found, expected, "{query}");
         }
+    }
+
+    #[test]
+    fn q2_selects_one_auction_in_123() {
+        let driver = TestDriver::new(&topology(Query::Q2, Format::Bin, "out").unwrap()).unwrap();
+        let input = driver.input::<i64, Bid>(&Format::Bin.topic(Kind::Bid), i64_be(), BinCodec);
+        let bid = Generator::new(1).bids(5).next().unwrap();
+        for (auction, price) in [(1_230, 5), (1_231, 6), (246, 7)] {
+            input.pipe(auction, Bid { auction, price, ..bid.clone() }, 1).unwrap();
+        }
+        let out = driver.output("out", i64_be(), kappa_core::codec::utf8()).read_all().unwrap();
+        let text = |auction: i64, price: i64| format!("{{\"auction\":{auction},\"price\":{price}}}");
+        assert_eq!(out, [(1_230, Some(text(1_230, 5)), 1), (246, Some(text(246, 7)), 1)]);
     }
 }

@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, ClusterError};
 use crate::drain::Drain;
 use crate::expected::Query;
-use crate::nexmark::{Format, Kind};
+use crate::nexmark::Format;
 use crate::queries;
 use crate::stats::{self, Cost, Mark};
 use kappa_core::app::{App, NameError, Version};
@@ -27,6 +27,8 @@ pub struct Run {
     pub query: Query,
     /// The encoding of the bids.
     pub format: Format,
+    /// The topic with the bids.
+    pub input: String,
     /// The application's name; its topics and its group begin with it.
     pub app_id: String,
     /// Where the results go; it must exist.
@@ -68,8 +70,9 @@ pub enum RunError {
 
 /// Runs.
 pub fn run(cluster: &Cluster, run: &Run) -> Result<Cost, RunError> {
-    let app = App::new(&run.app_id, Version(1), queries::topology(run.query, run.format, &run.output)?)?;
-    let drain = Drain::new(cluster, &app.id().to_string(), &run.format.topic(Kind::Bid))?;
+    let app =
+        App::new(&run.app_id, Version(1), queries::topology_from(run.query, run.format, &run.input, &run.output)?)?;
+    let drain = Drain::new(cluster, &app.id().to_string(), &run.input)?;
     let log = KafkaLog::connect(KafkaSettings::new(cluster.brokers()))?;
     let running = Runtime::new(Arc::new(log), settings(run)).start(&app)?;
     let drained = watch(&running, &drain, run.stop_at_end);
