@@ -44,7 +44,11 @@ impl Query {
 
     /// The digest of the query's output over the first `events` events.
     pub fn expected(self, format: Format, seed: u64, events: u64) -> Result<Digest, CodecError> {
-        let bids = Generator::new(seed).bids(events);
+        self.expected_of(Generator::new(seed).bids(events), format)
+    }
+
+    /// The digest of the query's output over these bids.
+    pub fn expected_of(self, bids: impl Iterator<Item = Bid>, format: Format) -> Result<Digest, CodecError> {
         match self {
             Self::Q0 => all(bids, format),
             Self::Q2 => Ok(selected(bids)),

@@ -4,10 +4,10 @@ use clap::{Parser, Subcommand};
 use kappa_benchmarks::cluster::Cluster;
 use kappa_benchmarks::digest::Mode;
 use kappa_benchmarks::expected::Query;
-use kappa_benchmarks::harness::{self, Bench, Cell, Table};
+use kappa_benchmarks::harness::{self, Bench, Cell, Durations, Results, Table};
 use kappa_benchmarks::nexmark::{Format, Kind};
 use kappa_benchmarks::run::{self, Run};
-use kappa_benchmarks::{loader, pipe, reading};
+use kappa_benchmarks::{loader, pieces, pipe, reading};
 use serde_json::json;
 use std::error::Error;
 use std::io::IsTerminal;
@@ -31,6 +31,10 @@ enum Command {
     Digest(DigestArguments),
     /// Runs a query on kappa.
     Run(RunArguments),
+    /// Starts a query on kappa that has run before, and says what it cost until it ran again.
+    Restore(RunArguments),
+    /// Measures a part of a query by itself.
+    Piece(PieceArguments),
     /// Measures kappa, Kafka Streams and the bare client in turns.
     Bench(BenchArguments),
     /// Passes bids from topic to topic in transactions, by the bare client.
@@ -113,11 +117,38 @@ struct RunArguments {
     commit_ms: i64,
     #[arg(long, default_value_t = 64)]
     cache_mb: usize,
+    /// RocksDB's memory.
+    #[arg(long, default_value_t = 256)]
+    memory_mb: usize,
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Stores that count the same, in one task; for count-local on JSON.
+    #[arg(long, default_value_t = 1)]
+    stores: usize,
+    /// A static seat in the group.
+    #[arg(long)]
+    instance_id: Option<String>,
     /// Stop when all input has been processed, and print what it cost.
     #[arg(long)]
     stop_at_end: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct PieceArguments {
+    piece: pieces::Piece,
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value = "json")]
+    format: Format,
+    #[arg(long)]
+    input: String,
+    /// Whose keys the state has.
+    #[arg(long)]
+    query: Query,
+    #[arg(long)]
+    state_dir: PathBuf,
+    #[arg(long, default_value_t = 64)]
+    cache_mb: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -151,6 +182,9 @@ struct BenchArguments {
     /// Print one JSON object a cell and system instead of the table.
     #[arg(long)]
     json: bool,
+    /// Write RESULTS.md and charts from all results there are; without cells nothing is measured first.
+    #[arg(long)]
+    write_results: bool,
     /// The file that results are added to [default: results/results.json beside the benchmarks' sources].
     #[arg(long)]
     results: Option<PathBuf>,
@@ -161,7 +195,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         Command::Load(arguments) => load(&arguments)?,
         Command::Digest(arguments) => digest(&arguments)?,
         Command::Pipe(arguments) => run_pipe(&arguments)?,
-        Command::Run(arguments) => run_query(arguments)?,
+        Command::Run(arguments) => run_query(arguments, false)?,
+        Command::Restore(arguments) => run_query(arguments, true)?,
+        Command::Piece(arguments) => run_piece(arguments)?,
         Command::Bench(arguments) => return bench(arguments),
     }
     Ok(ExitCode::SUCCESS)
@@ -197,7 +233,16 @@ fn run_pipe(arguments: &PipeArguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn run_query(arguments: RunArguments) -> Result<(), Box<dyn Error>> {
+fn run_piece(arguments: PieceArguments) -> Result<(), Box<dyn Error>> {
+    let cluster = Cluster::connect(&arguments.target.brokers)?;
+    let PieceArguments { piece, format, input, query, state_dir, cache_mb, .. } = arguments;
+    let cache_bytes = cache_mb * 1024 * 1024;
+    let measurement = pieces::Measurement { piece, input, format, query, state_dir, cache_bytes };
+    println!("{}", serde_json::to_string(&pieces::run(&cluster, &measurement)?)?);
+    Ok(())
+}
+
+fn run_query(arguments: RunArguments, restore: bool) -> Result<(), Box<dyn Error>> {
     // Messages go to standard error: standard output is for the result.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -215,12 +260,17 @@ fn run_query(arguments: RunArguments) -> Result<(), Box<dyn Error>> {
         output,
         commit_ms: arguments.commit_ms,
         cache_bytes: arguments.cache_mb * 1024 * 1024,
+        memory_bytes: arguments.memory_mb * 1024 * 1024,
         threads: arguments.threads,
+        stores: arguments.stores,
+        instance_id: arguments.instance_id,
         state_dir: arguments.state_dir,
         stop_at_end: arguments.stop_at_end,
     };
-    let cost = run::run(&cluster, &run)?;
-    println!("{}", serde_json::to_string(&cost)?);
+    let cost = if restore { Some(run::restore(&cluster, &run)?) } else { run::run(&cluster, &run)? };
+    if let Some(cost) = cost {
+        println!("{}", serde_json::to_string(&cost)?);
+    }
     Ok(())
 }
 
@@ -234,17 +284,32 @@ fn output_topic(cluster: &Cluster, named: Option<&str>, id: &str, input: &str) -
 }
 
 fn bench(arguments: BenchArguments) -> Result<ExitCode, Box<dyn Error>> {
-    let as_json = arguments.json;
+    let (as_json, write_results) = (arguments.json, arguments.write_results);
+    let only_write = write_results && arguments.cells.is_empty();
     let bench = plan(arguments);
+    if only_write {
+        return write(&bench.results).map(|()| ExitCode::SUCCESS);
+    }
     let sitting = harness::bench(&bench)?;
     if as_json {
         sitting.rows.iter().for_each(|row| println!("{}", row.line()));
     } else {
         println!("{}", Table(&sitting.rows));
     }
+    if write_results {
+        write(&bench.results)?;
+    }
     sitting.failures.iter().for_each(|failure| eprintln!("FAILED: {failure}"));
     eprintln!("every run, of earlier sittings too: {}", bench.results.display());
     Ok(if sitting.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Renders what has been measured, in this sitting and before.
+fn write(results: &Path) -> Result<(), Box<dyn Error>> {
+    let found = Results::read(results)?.ok_or_else(|| format!("{} is not there: measure first", results.display()))?;
+    harness::write_results(&found, benchmarks_dir())?;
+    eprintln!("written: {}", benchmarks_dir().join("RESULTS.md").display());
+    Ok(())
 }
 
 fn plan(arguments: BenchArguments) -> Bench {
@@ -265,6 +330,7 @@ fn plan(arguments: BenchArguments) -> Bench {
         partitions: arguments.partitions,
         commit_ms: arguments.commit_ms,
         cache_mb: arguments.cache_mb,
+        durations: if arguments.quick { Durations::quick() } else { Durations::full() },
         deadline: Duration::from_secs(arguments.deadline_s),
         scratch: std::env::temp_dir().join("kappa-bench"),
         peer_dir: benchmarks_dir().join("kafka-streams"),

@@ -26,6 +26,19 @@ pub fn topology_from(query: Query, format: Format, input: &str, output: &str) ->
     }
 }
 
+/// `count-local` with as many stores in its task as wanted, each counting the same; the first goes to `output`.
+pub fn counted_in_stores(stores: usize, input: &str, output: &str) -> Result<Topology, TopologyError> {
+    let mut app = Topology::builder();
+    let groups = app.stream(input, i64_be(), json::<Bid>()).group_by_key();
+    for store in 1..=stores {
+        let counts = groups.count(&format!("counts-{store}"));
+        if store == 1 {
+            counts.to(output);
+        }
+    }
+    app.build()
+}
+
 fn query_of(query: Query, input: &str, codec: impl Codec<Bid>, output: &str) -> Result<Topology, TopologyError> {
     let mut app = Topology::builder();
     let bids = app.stream(input, i64_be(), codec);

@@ -53,7 +53,7 @@ impl Cell {
             (Query::CountUnique, Format::Json),
         ];
         let queries = queries.into_iter().map(|(query, format)| Self::Query(QueryCell { query, format }));
-        queries.collect()
+        queries.chain(OTHERS.map(|(cell, _)| cell)).collect()
     }
 
     /// What is measured with `--quick`.

@@ -13,6 +13,18 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// In words.
+    pub(super) fn words(&self) -> String {
+        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".to_owned());
+        format!(
+            "CPU {}, {} cores, {} MiB, Linux {}",
+            known(&self.cpu),
+            self.cores.unwrap_or_default(),
+            self.memory_mib.unwrap_or_default(),
+            known(&self.kernel)
+        )
+    }
+
     /// This one.
     pub(super) fn this() -> Self {
         Self {

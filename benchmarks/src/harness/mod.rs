@@ -6,20 +6,30 @@
 //! bench goes on.
 
 mod cell;
+mod charts;
 mod child;
 mod figures;
+mod floor;
+mod growth;
 mod input;
 mod kafka_streams;
+mod latency;
 mod machine;
+mod memory;
+mod recovery;
+mod render;
+mod restore;
 mod results;
 mod row;
 mod system;
 mod table;
+mod targets;
 mod throughput;
 
 pub use cell::{Cell, QueryCell};
 pub use figures::Spread;
 pub use machine::Machine;
+pub use render::write_results;
 pub use results::Results;
 pub use row::{Length, Outcome, Point, Row};
 pub use system::System;
@@ -53,6 +63,8 @@ pub struct Bench {
     pub commit_ms: u64,
     /// Cache in front of the stores, whole application.
     pub cache_mb: u64,
+    /// How long the live cells take, and how much the growing ones.
+    pub durations: Durations,
     /// A run that takes longer is killed and fails its cell.
     pub deadline: Duration,
     /// State directories and logs of the runs go below this.
@@ -61,6 +73,45 @@ pub struct Bench {
     pub peer_dir: PathBuf,
     /// Results are added to this file after each cell.
     pub results: PathBuf,
+}
+
+/// How long the live cells take, and how much the growing ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Durations {
+    /// Before latencies count.
+    pub warm_up: Duration,
+    /// While they count.
+    pub latency: Duration,
+    /// Live before a process is killed or restarted, and after.
+    pub before_kill: Duration,
+    /// The most keys.
+    pub keys_max: u64,
+    /// Records of a point of growth.
+    pub growth_records: u64,
+}
+
+impl Durations {
+    /// For figures to keep.
+    pub fn full() -> Self {
+        Self {
+            warm_up: Duration::from_secs(15),
+            latency: Duration::from_secs(30),
+            before_kill: Duration::from_secs(10),
+            keys_max: 10_000_000,
+            growth_records: 1_000_000,
+        }
+    }
+
+    /// For a look.
+    pub fn quick() -> Self {
+        Self {
+            warm_up: Duration::from_secs(3),
+            latency: Duration::from_secs(5),
+            before_kill: Duration::from_secs(3),
+            keys_max: 1_000_000,
+            growth_records: 200_000,
+        }
+    }
 }
 
 impl Bench {
@@ -99,9 +150,6 @@ pub enum BenchError {
         /// Why.
         source: std::io::Error,
     },
-    /// A process of the bench's.
-    #[error("{0}")]
-    Process(String),
 }
 
 /// What all cells need.
@@ -180,6 +228,10 @@ pub fn bench(bench: &Bench) -> Result<Sitting, BenchError> {
 fn measure(context: &Context<'_>, inputs: &mut Inputs, cell: Cell) -> Result<Vec<Row>, BenchError> {
     match cell {
         Cell::Query(cell) => throughput::measure(context, inputs, cell),
-        other => Err(BenchError::Process(format!("{other} is not measured yet"))),
+        Cell::Restore => restore::measure(context, inputs),
+        Cell::Latency => latency::measure(context),
+        Cell::Recovery => recovery::measure(context),
+        Cell::Memory => memory::measure(context, inputs),
+        Cell::Growth => growth::measure(context, inputs),
     }
 }

@@ -1,6 +1,6 @@
 //! The systems compared, and one run of one of them.
 
-use super::child;
+use super::child::{self, Application};
 use super::row::Outcome;
 use super::{Context, machine};
 use crate::cluster::ClusterError;
@@ -66,6 +66,19 @@ impl<'a> Run<'a> {
     pub(super) fn with(mut self, arguments: &[&str]) -> Self {
         self.further.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
+    }
+
+    /// A topic of the run's own for live bids.
+    pub(super) fn live_input(&self) -> String {
+        format!("{}-in", self.id)
+    }
+
+    /// Starts a process of the application that runs until told to end, with its state in a directory of this name.
+    pub(super) fn start(&self, state: &str, arguments: &[&str]) -> Result<Application, String> {
+        let directory = self.directory()?;
+        let mut command = self.command("run")?;
+        command.args(arguments).arg("--state-dir").arg(directory.join(state));
+        Application::start(command, &directory.join(format!("messages-{state}.log")))
     }
 
     /// The topic the run writes to.

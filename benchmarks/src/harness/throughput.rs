@@ -2,7 +2,8 @@
 
 use super::cell::QueryCell;
 use super::figures::{Spread, marginal};
-use super::input::{Input, Inputs};
+use super::floor::Floor;
+use super::input::{Content, Input, Inputs};
 use super::row::{Length, Outcome, Row};
 use super::system::Run;
 use super::{BenchError, Context, System};
@@ -13,10 +14,15 @@ use std::collections::BTreeMap;
 /// Runs all systems in turns over each length and sums up: one row a system.
 pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs, cell: QueryCell) -> Result<Vec<Row>, BenchError> {
     let bench = context.bench;
-    let input = |events| Input { format: cell.format, events, seed: bench.seed, partitions: bench.partitions };
+    let input = |events| Input {
+        format: cell.format,
+        content: Content::Nexmark { events, seed: bench.seed },
+        partitions: bench.partitions,
+    };
     for &events in &bench.lengths {
         inputs.load(context.cluster, &input(events))?;
     }
+    let mut floor = Floor::new(context, inputs, cell)?;
     let mut outcomes: BTreeMap<System, BTreeMap<u64, Vec<Outcome>>> = BTreeMap::new();
     for round in 1..=bench.runs {
         for &events in &bench.lengths {
@@ -29,13 +35,19 @@ pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs, cell: QueryCel
                 progress(&format!("{cell} {events}"), system, round, &outcome);
                 outcomes.entry(system).or_default().entry(events).or_default().push(outcome);
             }
+            floor.measure(events, &input(events).topic());
         }
     }
     let rows = outcomes.into_iter().map(|(system, lengths)| {
         let lengths = lengths.into_iter().map(|(events, outcomes)| Length::of(events, outcomes)).collect();
         row(cell, system, lengths)
     });
-    Ok(rows.collect())
+    let mut rows: Vec<Row> = rows.collect();
+    let pipe = rows.iter().find(|row| row.system == System::Pipe).and_then(cost_of_more);
+    for row in rows.iter_mut().filter(|row| row.system == System::Kappa) {
+        floor.tell(row, pipe);
+    }
+    Ok(rows)
 }
 
 /// Sums lengths up; they come from short to long.
@@ -62,6 +74,11 @@ fn row(cell: QueryCell, system: System, lengths: Vec<Length>) -> Row {
     row
 }
 
+/// The marginal cost; with one length the cost there.
+pub(super) fn cost_of_more(row: &Row) -> Option<f64> {
+    row.cpu_s_per_m_marginal.or(row.cpu_s_per_m).map(|spread| spread.median)
+}
+
 /// Says on standard error how a run went.
 pub(super) fn progress(what: &str, system: System, round: usize, outcome: &Outcome) {
     match (&outcome.failure, &outcome.cost) {
@@ -85,6 +102,7 @@ mod tests {
             cpu_s,
             cpu_total_s: cpu_s + 1.0,
             start_cpu_s: 0.5,
+            restoring_s: 0.0,
             peak_rss_mib: 100.0,
             threads: 9,
         };
