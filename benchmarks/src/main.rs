@@ -122,7 +122,7 @@ struct RunArguments {
     memory_mb: usize,
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Stores that count the same, in one task; for count-local on JSON.
+    /// Stores that share the auctions, in one task; for count-local on JSON.
     #[arg(long, default_value_t = 1)]
     stores: usize,
     /// A static seat in the group.

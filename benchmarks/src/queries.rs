@@ -26,15 +26,13 @@ pub fn topology_from(query: Query, format: Format, input: &str, output: &str) ->
     }
 }
 
-/// `count-local` with as many stores in its task as wanted, each counting the same; the first goes to `output`.
+/// `count-local` shared out among as many stores in one task as wanted, by auction; all of them go to `output`.
 pub fn counted_in_stores(stores: usize, input: &str, output: &str) -> Result<Topology, TopologyError> {
     let mut app = Topology::builder();
-    let groups = app.stream(input, i64_be(), json::<Bid>()).group_by_key();
-    for store in 1..=stores {
-        let counts = groups.count(&format!("counts-{store}"));
-        if store == 1 {
-            counts.to(output);
-        }
+    let bids = app.stream(input, i64_be(), json::<Bid>());
+    for store in 0..stores as i64 {
+        let own = bids.filter(move |auction, _| auction % stores as i64 == store);
+        own.group_by_key().count(&format!("counts-{store}")).to(output);
     }
     app.build()
 }
@@ -102,5 +100,19 @@ mod tests {
         let out = driver.output("out", i64_be(), kappa_core::codec::utf8()).read_all().unwrap();
         let text = |auction: i64, price: i64| format!("{{\"auction\":{auction},\"price\":{price}}}");
         assert_eq!(out, [(1_230, Some(text(1_230, 5)), 1), (246, Some(text(246, 7)), 1)]);
+    }
+
+    #[test]
+    fn stores_that_share_the_auctions_count_as_one_does() {
+        let (input, mut expected) = (Format::Json.topic(Kind::Bid), BTreeMap::<i64, i64>::new());
+        let driver = TestDriver::new(&counted_in_stores(3, &input, "out").unwrap()).unwrap();
+        let bids = driver.input::<i64, Bid>(&input, i64_be(), json::<Bid>());
+        for bid in Generator::new(1).bids(2_000) {
+            *expected.entry(bid.auction).or_default() += 1;
+            bids.pipe(bid.auction, bid.clone(), bid.date_time).unwrap();
+        }
+        let out = driver.output("out", i64_be(), i64_be()).read_all().unwrap();
+        let found: BTreeMap<i64, i64> = out.into_iter().map(|(key, count, _)| (key, count.unwrap())).collect();
+        assert_eq!(found, expected);
     }
 }

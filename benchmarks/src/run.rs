@@ -43,7 +43,7 @@ pub struct Run {
     pub memory_bytes: usize,
     /// Stream threads.
     pub threads: usize,
-    /// Stores that count the same, in one task; more than one for `count-local` on JSON alone.
+    /// Stores that share the auctions, in one task; more than one for `count-local` on JSON alone.
     pub stores: usize,
     /// A static seat in the group.
     pub instance_id: Option<String>,

@@ -117,8 +117,8 @@ impl Drop for Application {
     }
 }
 
-/// `None` when it took too long.
-fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, String> {
+/// Waits for a process, and kills it when it takes too long: then `None`.
+pub(super) fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, String> {
     let until = Instant::now() + deadline;
     loop {
         match child.try_wait() {
@@ -179,7 +179,8 @@ mod tests {
         let mut bad = start("echo no >&2; exit 3");
         let error = bad.await_running(Duration::from_secs(10)).unwrap_err();
         assert!(error.contains("exit status: 3") && error.ends_with("no"), "{error}");
-        let stubborn = start("trap '' TERM; echo running; while :; do sleep 0.01; done");
+        let mut stubborn = start("trap '' TERM; echo running; while :; do sleep 0.01; done");
+        stubborn.await_running(Duration::from_secs(10)).unwrap();
         let error = stubborn.terminate(Duration::from_millis(100));
         assert!(error.is_err_and(|error| error.contains("did not end")));
         fs::remove_file(log).unwrap();

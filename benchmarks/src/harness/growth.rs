@@ -5,7 +5,7 @@ use super::input::{Content, Input, Inputs};
 use super::row::{Outcome, Point, Row};
 use super::system::Run;
 use super::throughput::progress;
-use super::{BenchError, Context, System};
+use super::{BenchError, Context, System, memory};
 use crate::expected::Query;
 use crate::nexmark::{Format, Synthetic};
 use crate::stats::Cost;
@@ -74,11 +74,15 @@ pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs) -> Result<Vec<
             let input = Input { format: plan.format, content, partitions: plan.partitions };
             let topic = inputs.load(context.cluster, &input)?;
             let expected = inputs.expected(Query::CountLocal, &input)?;
+            let (threads, stores, memory) =
+                (plan.threads.to_string(), plan.stores.to_string(), memory::BUDGET_MIB.to_string());
             let run = Run::new(context, System::Kappa, Query::CountLocal, plan.format, &topic).with(&[
                 "--threads",
-                &plan.threads.to_string(),
+                &threads,
                 "--stores",
-                &plan.stores.to_string(),
+                &stores,
+                "--memory-mb",
+                &memory,
             ]);
             let outcome = run.measure(plan.partitions, &expected);
             progress(&format!("growth, {} {}", plan.series, plan.x), System::Kappa, round, &outcome);
@@ -108,7 +112,8 @@ fn point(plan: &Plan, outcomes: &[Outcome]) -> Option<Point> {
     median("wall_s", |cost| cost.wall_s);
     median("rss_peak_mib", |cost| cost.peak_rss_mib);
     median("input_records", |cost| cost.input_records as f64);
-    let y = Spread::of(costs.iter().map(Cost::cpu_s_per_m))?;
+    // Of the whole process: with many tasks the first have processed much before the last one runs.
+    let y = Spread::of(costs.iter().map(Cost::cpu_total_s_per_m))?;
     Some(Point { series: plan.series.to_owned(), x: plan.x as f64, y, further })
 }
 

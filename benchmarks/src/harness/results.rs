@@ -1,8 +1,8 @@
 //! All rows ever measured on this machine, newest of each cell and system: one JSON file that sittings add to.
 
-use super::BenchError;
 use super::machine::Machine;
 use super::row::Row;
+use super::{BenchError, Cell};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Results {
     pub kafka: Option<String>,
     /// Partitions, commit interval and cache of the last sitting.
     pub settings: String,
-    /// One for each cell and system, in the order of cells first measured.
+    /// One for each cell and system, in the order of the cells.
     pub rows: Vec<Row>,
 }
 
@@ -57,6 +57,9 @@ impl Results {
                 None => rows.push(row),
             }
         }
+        // A stable order, whatever was measured first; cells of other names stay behind in theirs.
+        let usual: Vec<String> = Cell::usual().iter().map(Cell::to_string).collect();
+        rows.sort_by_key(|row| usual.iter().position(|cell| *cell == row.cell).unwrap_or(usual.len()));
         Self { rows, java: newer.java.or(self.java), kafka: newer.kafka.or(self.kafka), ..newer }
     }
 
@@ -93,6 +96,14 @@ mod tests {
         let found: Vec<_> = merged.rows.iter().map(|row| (row.cell.as_str(), row.system, row.runs)).collect();
         assert_eq!(found, [("q0", System::Kappa, 1), ("q2", System::Pipe, 5), ("q2", System::Kappa, 5)]);
         assert_eq!(merged.java.as_deref(), Some("17"));
+    }
+
+    #[test]
+    fn rows_keep_the_order_of_the_cells() {
+        let first = results(&[("latency", System::Kappa, 1), ("q2-json", System::Kappa, 1)]);
+        let merged = first.merged(results(&[("q0-bin", System::Kappa, 1)]));
+        let found: Vec<_> = merged.rows.iter().map(|row| row.cell.as_str()).collect();
+        assert_eq!(found, ["q0-bin", "q2-json", "latency"]);
     }
 
     #[test]

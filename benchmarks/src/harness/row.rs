@@ -85,7 +85,7 @@ pub struct Point {
     pub series: String,
     /// Its value.
     pub x: f64,
-    /// CPU seconds per million records.
+    /// CPU seconds of the whole process per million records.
     pub y: Spread,
     /// What else was measured there, medians.
     pub further: BTreeMap<String, f64>,
@@ -200,7 +200,7 @@ impl Row {
         }
         if !self.points.is_empty() {
             let points = self.points.iter().map(|point| {
-                serde_json::json!({"series": point.series, "x": point.x, "cpu_s_per_m": point.y.median,
+                serde_json::json!({"series": point.series, "x": point.x, "cpu_total_s_per_m": point.y.median,
                                    "further": point.further})
             });
             more.push(("points".to_owned(), points.collect()));
