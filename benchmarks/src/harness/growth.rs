@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 /// A curve needs no more.
 const RUNS_MAX: usize = 3;
 const MIDDLE_KEYS: u64 = 100_000;
-const MIDDLE_BYTES: usize = 250;
+/// Of a bid in JSON, and of those with many keys in the cell `memory`: one topic serves both.
+pub(super) const MIDDLE_BYTES: usize = 250;
 /// No topic takes much more than this.
 const TOPIC_BYTES_MAX: u64 = 1_500_000_000;
 

@@ -5,7 +5,7 @@ use super::input::{Content, Input, Inputs};
 use super::row::{Outcome, Row};
 use super::system::Run;
 use super::throughput::progress;
-use super::{BenchError, Context, System};
+use super::{BenchError, Context, System, growth};
 use crate::expected::Query;
 use crate::nexmark::{Format, Synthetic};
 use std::fs;
@@ -53,7 +53,7 @@ pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs) -> Result<Vec<
 fn beyond_the_budget(context: &Context<'_>, inputs: &mut Inputs, row: &mut Row) -> Result<(), BenchError> {
     let bench = context.bench;
     let keys = bench.durations.keys_max;
-    let content = Content::Synthetic(Synthetic { keys, bytes: 170, records: keys });
+    let content = Content::Synthetic(Synthetic { keys, bytes: growth::MIDDLE_BYTES, records: keys });
     let input = Input { format: Format::Json, content, partitions: bench.partitions };
     let topic = inputs.load(context.cluster, &input)?;
     let expected = inputs.expected(Query::CountLocal, &input)?;

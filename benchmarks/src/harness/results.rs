@@ -14,9 +14,12 @@ pub struct Results {
     pub machine: Machine,
     /// kappa's version.
     pub version: String,
+    /// librdkafka's.
+    #[serde(default)]
+    pub librdkafka: String,
     /// Java's, in its own words.
     pub java: Option<String>,
-    /// Kafka's version, where the bench started the broker.
+    /// Kafka's version, where the bench started the broker or `KAPPA_KAFKA_VERSION` says it.
     pub kafka: Option<String>,
     /// Partitions, commit interval and cache of the last sitting.
     pub settings: String,
@@ -30,6 +33,7 @@ impl Results {
         Self {
             machine: Machine::this(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            librdkafka: rdkafka::util::get_rdkafka_version().1,
             java,
             kafka: std::env::var("KAPPA_KAFKA_VERSION").ok(),
             settings,
