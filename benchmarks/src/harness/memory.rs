@@ -13,7 +13,7 @@ use std::fs;
 /// Peaks hardly differ from run to run.
 const RUNS_MAX: usize = 2;
 /// What the user sets for RocksDB, MiB: with the cache less than the state of ten million keys takes.
-pub(super) const BUDGET_MIB: u64 = 128;
+pub(super) const BUDGET_MIB: u64 = 64;
 
 /// The systems in turns; more state than the budget on kappa alone.
 pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs) -> Result<Vec<Row>, BenchError> {
