@@ -153,10 +153,21 @@ impl Cluster {
         (0..partitions as i32)
             .map(|partition| {
                 let doing = || format!("ask for the offsets of {topic}-{partition}");
-                let (start, end) = self.asker.fetch_watermarks(topic, partition, DEADLINE).map_err(client(doing))?;
+                let (start, end) = self.watermarks(topic, partition).map_err(client(doing))?;
                 Ok(Extent { start, end })
             })
             .collect()
+    }
+
+    /// Metadata knows a new topic a moment before its leaders do.
+    fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            match self.asker.fetch_watermarks(topic, partition, DEADLINE) {
+                Err(error) if is_passing(&error) && Instant::now() < until => std::thread::sleep(LOOK_AGAIN),
+                outcome => return outcome,
+            }
+        }
     }
 
     fn wait_for<F: Future>(&self, future: F) -> F::Output {
@@ -214,6 +225,17 @@ impl Commits {
         };
         Ok((0..partitions as i32).map(offset).collect())
     }
+}
+
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+        )
+    )
 }
 
 fn client(doing: impl Fn() -> String) -> impl Fn(KafkaError) -> ClusterError {

@@ -11,8 +11,12 @@ pub mod expected;
 #[cfg(feature = "kafka")]
 pub mod harness;
 #[cfg(feature = "kafka")]
+pub mod live;
+#[cfg(feature = "kafka")]
 pub mod loader;
 pub mod nexmark;
+#[cfg(feature = "kafka")]
+pub mod pieces;
 #[cfg(feature = "kafka")]
 pub mod pipe;
 pub mod queries;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 const FLUSH_DEADLINE: Duration = Duration::from_secs(60);
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(20);
+const THROUGHPUT_LINGER_MS: u32 = 50;
 /// Delivery reports are looked at each so many records.
 const POLL_EVERY: u64 = 1024;
 
@@ -30,8 +31,8 @@ pub struct Load {
     pub seed: u64,
     /// Partitions of each topic.
     pub partitions: i32,
-    /// The kinds of events to load.
-    pub kinds: Vec<Kind>,
+    /// The kinds of events to load, each with its topic.
+    pub topics: Vec<(Kind, String)>,
 }
 
 /// What a load did.
@@ -73,12 +74,12 @@ pub enum LoadError {
 
 /// Loads.
 pub fn load(cluster: &Cluster, load: &Load) -> Result<Loaded, LoadError> {
-    let topics: Vec<(Kind, String)> = load.kinds.iter().map(|&kind| (kind, load.format.topic(kind))).collect();
-    for (_, topic) in &topics {
+    let topics = &load.topics;
+    for (_, topic) in topics {
         cluster.delete(&[topic])?;
         cluster.create(topic, load.partitions)?;
     }
-    let writer = Writer::connect(cluster.brokers())?;
+    let writer = Writer::connect(cluster.brokers(), THROUGHPUT_LINGER_MS)?;
     let generator = Generator::new(load.seed);
     let start = Mark::now();
     let (mut records, mut value_bytes) = (0, 0);
@@ -93,28 +94,59 @@ pub fn load(cluster: &Cluster, load: &Load) -> Result<Loaded, LoadError> {
         records += 1;
         value_bytes += value.len() as u64;
         if records % POLL_EVERY == 0 {
-            writer.producer.poll(Duration::ZERO);
+            writer.poll();
         }
     }
     writer.finish()?;
     Ok(Loaded { records, value_bytes, wall_s: start.wall_seconds(), cpu_s: start.cpu_seconds() })
 }
 
+/// Replaces one topic by records that `each` makes: it appends a value and says key and time.
+pub fn load_topic(
+    cluster: &Cluster,
+    topic: &str,
+    partitions: i32,
+    records: impl Iterator<Item = u64>,
+    mut each: impl FnMut(u64, &mut Vec<u8>) -> Result<(i64, i64), CodecError>,
+) -> Result<Loaded, LoadError> {
+    cluster.delete(&[topic])?;
+    cluster.create(topic, partitions)?;
+    let writer = Writer::connect(cluster.brokers(), THROUGHPUT_LINGER_MS)?;
+    let start = Mark::now();
+    let mut value = Vec::new();
+    let (mut count, mut value_bytes) = (0, 0);
+    for i in records {
+        value.clear();
+        let (key, time_ms) = each(i, &mut value).map_err(|source| LoadError::Codec { event: i, source })?;
+        let key = key.to_be_bytes();
+        writer.write(topic, partitioner::partition(&key, partitions), time_ms, &key, &value)?;
+        count += 1;
+        value_bytes += value.len() as u64;
+        if count % POLL_EVERY == 0 {
+            writer.poll();
+        }
+    }
+    writer.finish()?;
+    Ok(Loaded { records: count, value_bytes, wall_s: start.wall_seconds(), cpu_s: start.cpu_seconds() })
+}
+
 /// The kinds of events, for a load of everything.
 pub const ALL_KINDS: [Kind; 3] = [Kind::Person, Kind::Auction, Kind::Bid];
 
-struct Writer {
+/// Writes records one by one.
+pub(crate) struct Writer {
     producer: BaseProducer<FirstFailure>,
 }
 
 impl Writer {
-    fn connect(brokers: &str) -> Result<Self, LoadError> {
+    /// A writer that waits at most so long for more records to send together.
+    pub(crate) fn connect(brokers: &str, linger_ms: u32) -> Result<Self, LoadError> {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
             .set("client.id", "kappa-bench-loader")
             .set("enable.idempotence", "true")
             .set("compression.codec", "lz4")
-            .set("linger.ms", "50")
+            .set("linger.ms", linger_ms.to_string())
             .set("batch.size", "1000000")
             .set("queue.buffering.max.messages", "500000")
             .set("delivery.report.only.error", "true")
@@ -123,7 +155,20 @@ impl Writer {
         Ok(Self { producer })
     }
 
-    fn write(&self, topic: &str, partition: i32, time_ms: i64, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+    /// Serves delivery reports that are there.
+    pub(crate) fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Hands a record over, waiting for room.
+    pub(crate) fn write(
+        &self,
+        topic: &str,
+        partition: i32,
+        time_ms: i64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), LoadError> {
         let mut record = BaseRecord::to(topic).partition(partition).timestamp(time_ms).key(key).payload(value);
         loop {
             match self.producer.send(record) {
@@ -138,7 +183,8 @@ impl Writer {
         }
     }
 
-    fn finish(self) -> Result<(), LoadError> {
+    /// Waits until all records are written.
+    pub(crate) fn finish(self) -> Result<(), LoadError> {
         let flushed = self.producer.flush(FLUSH_DEADLINE);
         self.failure()?;
         flushed.map_err(|source| LoadError::Write { topic: "the input topics".to_owned(), source })

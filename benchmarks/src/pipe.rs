@@ -78,10 +78,11 @@ fn flow(cluster: &Cluster, pipe: &Pipe<'_>) -> Result<Cost, PipeError> {
         cpu_s: start.cpu_seconds(),
         cpu_total_s: 0.0,
         start_cpu_s: start.cpu_before(),
+        restoring_s: 0.0,
         peak_rss_mib: stats::peak_rss_mib().unwrap_or_default(),
         threads: stats::threads().unwrap_or_default(),
     })
 }
 
 /// The best found for a pipe: an eager fetcher that does not hoard.
-const FETCH_SETTINGS: &[(&str, &str)] = &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000")];
+pub const FETCH_SETTINGS: &[(&str, &str)] = &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000")];

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::digest::{Digester, Mode};
-use crate::raw::{Batch, Consumer, RawError};
+use crate::raw::{Batch, Consumer, RawError, Record};
 use std::time::{Duration, Instant};
 
 const BATCH_RECORDS: usize = 10_000;
@@ -35,20 +35,22 @@ pub enum ReadError {
 /// Reads a topic from its start to its present end and digests it.
 pub fn digest(cluster: &Cluster, topic: &str, mode: Mode) -> Result<Digester, ReadError> {
     let mut digester = Digester::new(mode);
-    read_all(cluster, topic, |key, value| digester.add(key, value))?;
+    read_all(cluster, topic, &[], |record| digester.add(record.key, record.value))?;
     Ok(digester)
 }
 
-fn read_all(
+/// Reads a topic from its start to its present end; `settings` go over the reader's own.
+pub fn read_all(
     cluster: &Cluster,
     topic: &str,
-    mut each: impl FnMut(Option<&[u8]>, Option<&[u8]>),
+    settings: &[(&str, &str)],
+    mut each: impl FnMut(Record<'_>),
 ) -> Result<(), ReadError> {
     let failed = |source| ReadError::Client { topic: topic.to_owned(), source };
     let extents = cluster.extents(topic)?;
     let mut open = extents.iter().filter(|extent| extent.end > extent.start).count();
     let starts: Vec<i64> = extents.iter().map(|extent| extent.start).collect();
-    let consumer = Consumer::connect(cluster.brokers(), "kappa-bench-digest", &[]).map_err(failed)?;
+    let consumer = Consumer::connect(cluster.brokers(), "kappa-bench-reader", settings).map_err(failed)?;
     consumer.assign(topic, &starts).map_err(failed)?;
     let mut batch = Batch::with_capacity(BATCH_RECORDS);
     let mut last_came = Instant::now();
@@ -61,7 +63,7 @@ fn read_all(
             return Err(ReadError::Stalled { topic: topic.to_owned() });
         }
         for record in batch.records() {
-            each(record.key, record.value);
+            each(record);
         }
         // Ends are positions behind control records, so they are what tells that all has come.
         for end in batch.ends() {

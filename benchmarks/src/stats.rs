@@ -67,6 +67,9 @@ pub struct Cost {
     pub cpu_total_s: f64,
     /// CPU seconds of the process from its start to running.
     pub start_cpu_s: f64,
+    /// Of a restore: seconds from the first task's beginning to restore to the last one's end; else 0.
+    #[serde(default)]
+    pub restoring_s: f64,
     /// The most memory resident, MiB.
     pub peak_rss_mib: f64,
     /// Threads when drained.

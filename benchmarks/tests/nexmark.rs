@@ -42,14 +42,38 @@ fn q0_puts_out_the_bids_as_they_are() {
     assert_eq!(format!("{} {expected}", expected.count()), "9200 86aa983079f718a12e8571cc0a69996d");
 }
 
-/// Two million events: takes seconds in a release build, minutes in others.
+/// The Java implementation's digests of what the queries must put out.
+#[test]
+fn results_are_those_of_the_java_implementation() {
+    for (query, events, wanted) in
+        [(Query::Q2, 10_000, "36 1296aa52a9b82676d2b203155252de5f"), (Query::CountUnique, 10_000, UNIQUE_10K)]
+    {
+        let expected = query.expected(Format::Json, 1, events).unwrap();
+        assert_eq!(format!("{} {expected}", expected.count()), wanted, "{query}");
+    }
+}
+
+const UNIQUE_10K: &str = "9105 460cbd5f53ff804988bf923773d37fe5";
+
+/// Millions of events: takes seconds in a release build, minutes in others.
 #[test]
 #[ignore = "slow without optimisation"]
-fn two_million_events_are_the_same() {
+fn millions_of_events_are_the_same() {
     let expected = Query::Q0.expected(Format::Json, 1, 2_000_000).unwrap();
     assert_eq!(format!("{} {expected}", expected.count()), "1840000 84eaecd24b4929afd3832b9981fe8337");
     let expected = Query::Q0.expected(Format::Bin, 1, 2_000_000).unwrap();
     assert_eq!(format!("{} {expected}", expected.count()), "1840000 f0fefdf06cf43586c4a27b5bb2bd9607");
+    for (query, events, wanted) in [
+        (Query::Q2, 2_000_000, "14505 f87558c77c1409579ddbe4fd6076b94f"),
+        (Query::Count, 2_000_000, "39921 55fb6b7f539adf53bf4e2c1fc7488a39"),
+        (Query::CountLocal, 2_000_000, "119942 b82dedefb480aef1f4ebd044c42fc7ba"),
+        (Query::CountUnique, 2_000_000, "1822432 c102ae6cc1d38e34ce92b1817df2d4ad"),
+        (Query::Q2, 6_000_000, "45102 1c5b085005f98d3a5705e87430f85b62"),
+        (Query::CountUnique, 6_000_000, "5467557 2dc04a90f87d40a8c961ccd1a98e0259"),
+    ] {
+        let expected = query.expected(Format::Json, 1, events).unwrap();
+        assert_eq!(format!("{} {expected}", expected.count()), wanted, "{query} {events}");
+    }
 }
 
 #[test]

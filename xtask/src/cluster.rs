@@ -31,7 +31,7 @@ impl Cluster {
         match start() {
             Ok(cluster) => Ok(cluster),
             Err(why) if docker_answers() => {
-                println!("no broker of our own ({why}); a Docker engine answers, so a container is used");
+                eprintln!("no broker of our own ({why}); a Docker engine answers, so a container is used");
                 container()
             }
             Err(why) => Err(format!("{why}\n(and no Docker engine answers)").into()),
@@ -81,7 +81,7 @@ pub(crate) fn start() -> Result<Cluster, Failure> {
     let options = Options { sasl: true, ..Options::default() };
     let start = std::time::Instant::now();
     let broker = Broker::start(&options)?;
-    println!("Kafka {} is ready at {} after {}", options.version, broker.bootstrap(), run::seconds(start.elapsed()));
+    eprintln!("Kafka {} is ready at {} after {}", options.version, broker.bootstrap(), run::seconds(start.elapsed()));
     Ok(Cluster::Started(broker, options.version))
 }
 

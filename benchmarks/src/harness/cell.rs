@@ -1,4 +1,4 @@
-//! What is measured: a query in a format.
+//! What is measured.
 
 use crate::expected::Query;
 use crate::nexmark::Format;
@@ -6,36 +6,74 @@ use clap::ValueEnum;
 use std::fmt;
 use std::str::FromStr;
 
-/// A query in a format; written as `count-local-json`.
+/// One thing to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Cell {
+pub enum Cell {
+    /// What a query costs, over two lengths of input; written as `count-local-json`.
+    Query(QueryCell),
+    /// The state of `count-unique`, dropped and restored.
+    Restore,
+    /// From the moment a record is due to its committed result, in an open loop.
+    Latency,
+    /// From `kill -9` to new results; a clean restart of one of two processes.
+    Recovery,
+    /// Resident memory: many keys, none, and more state than the memory budget.
+    Memory,
+    /// What a record costs as partitions, threads, keys, record size and stores grow.
+    Growth,
+}
+
+/// A query in a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueryCell {
     /// The query.
     pub query: Query,
     /// The encoding of the bids.
     pub format: Format,
 }
 
+const OTHERS: [(Cell, &str); 5] = [
+    (Cell::Restore, "restore"),
+    (Cell::Latency, "latency"),
+    (Cell::Recovery, "recovery"),
+    (Cell::Memory, "memory"),
+    (Cell::Growth, "growth"),
+];
+
 impl Cell {
     /// What is measured unless cells are named.
     pub fn usual() -> Vec<Self> {
-        let cell = |query, format| Self { query, format };
-        vec![
-            cell(Query::Q0, Format::Bin),
-            cell(Query::Q0, Format::Json),
-            cell(Query::CountLocal, Format::Bin),
-            cell(Query::CountLocal, Format::Json),
-            cell(Query::Count, Format::Json),
-        ]
+        let queries = [
+            (Query::Q0, Format::Bin),
+            (Query::Q0, Format::Json),
+            (Query::Q2, Format::Json),
+            (Query::CountLocal, Format::Bin),
+            (Query::CountLocal, Format::Json),
+            (Query::Count, Format::Json),
+            (Query::CountUnique, Format::Json),
+        ];
+        let queries = queries.into_iter().map(|(query, format)| Self::Query(QueryCell { query, format }));
+        queries.chain(OTHERS.map(|(cell, _)| cell)).collect()
     }
 
     /// What is measured with `--quick`.
     pub fn quick() -> Vec<Self> {
-        let cell = |query| Self { query, format: Format::Json };
-        vec![cell(Query::Q0), cell(Query::CountLocal), cell(Query::Count)]
+        [Query::Q0, Query::Q2, Query::CountLocal, Query::Count]
+            .map(|query| Self::Query(QueryCell { query, format: Format::Json }))
+            .to_vec()
     }
 }
 
 impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query(cell) => cell.fmt(f),
+            other => f.pad(OTHERS.iter().find(|(cell, _)| cell == other).map_or("", |(_, name)| name)),
+        }
+    }
+}
+
+impl fmt::Display for QueryCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}-{}", self.query, self.format))
     }
@@ -45,16 +83,20 @@ impl FromStr for Cell {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((cell, _)) = OTHERS.iter().find(|(_, name)| *name == text) {
+            return Ok(*cell);
+        }
         let (query, format) = text.rsplit_once('-').unwrap_or((text, ""));
         match (Query::from_str(query, false), Format::from_str(format, false)) {
-            (Ok(query), Ok(format)) => Ok(Self { query, format }),
+            (Ok(query), Ok(format)) => Ok(Self::Query(QueryCell { query, format })),
             _ => {
-                let known: Vec<String> = Query::value_variants()
-                    .iter()
-                    .flat_map(|&query| Format::value_variants().iter().map(move |&format| Self { query, format }))
-                    .map(|cell| cell.to_string())
-                    .collect();
-                Err(format!("no cell {text}; there are {}", known.join(", ")))
+                let queries: Vec<String> = Query::value_variants().iter().map(Query::to_string).collect();
+                let others: Vec<&str> = OTHERS.iter().map(|(_, name)| *name).collect();
+                Err(format!(
+                    "no cell {text}; there are {}, each with -json or -bin, and {}",
+                    queries.join(", "),
+                    others.join(", ")
+                ))
             }
         }
     }
@@ -72,8 +114,8 @@ mod tests {
         let unknown = "count-localjson".parse::<Cell>();
         assert_eq!(
             unknown,
-            Err("no cell count-localjson; there are q0-json, q0-bin, count-local-json, count-local-bin, \
-                 count-json, count-bin"
+            Err("no cell count-localjson; there are q0, q2, count-local, count, count-unique, each with -json or \
+                 -bin, and restore, latency, recovery, memory, growth"
                 .to_owned())
         );
     }

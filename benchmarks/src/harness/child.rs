@@ -1,9 +1,11 @@
 //! A run's process: bounded in time, its last line of output is its result.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -39,8 +41,84 @@ pub(super) fn last_line(mut command: Command, log: &Path, deadline: Duration) ->
     }
 }
 
-/// `None` when it took too long.
-fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, String> {
+/// An application that runs until it is told to end. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Application {
+    child: Child,
+    running: Arc<AtomicBool>,
+    log: PathBuf,
+}
+
+impl Application {
+    /// Starts the process; its messages are added to `log`.
+    pub(super) fn start(mut command: Command, log: &Path) -> Result<Self, String> {
+        let failed = |error| format!("start {}: {error}", log.display());
+        let messages = File::options().create(true).append(true).open(log).map_err(failed)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
+        let mut child = command.spawn().map_err(failed)?;
+        let running = Arc::new(AtomicBool::new(false));
+        let (said, stdout) = (Arc::clone(&running), child.stdout.take());
+        // Ends with the process, whose output closes.
+        std::thread::spawn(move || {
+            let lines = stdout.into_iter().flat_map(|out| BufReader::new(out).lines()).map_while(Result::ok);
+            lines.filter(|line| line == "running").for_each(|_| said.store(true, Ordering::Relaxed));
+        });
+        Ok(Self { child, running, log: log.to_owned() })
+    }
+
+    /// Waits until it says that all its tasks run.
+    pub(super) fn await_running(&mut self, deadline: Duration) -> Result<(), String> {
+        let until = Instant::now() + deadline;
+        while !self.running.load(Ordering::Relaxed) {
+            self.check()?;
+            if Instant::now() > until {
+                return Err(format!("it did not run within {} s:\n{}", deadline.as_secs(), tail(&self.log)));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// An error if it has ended by itself.
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(format!("it ended by itself with {status}:\n{}", tail(&self.log))),
+            Err(error) => Err(format!("wait for it: {error}")),
+        }
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill(mut self) -> Result<(), String> {
+        self.child.kill().and_then(|()| self.child.wait()).map_err(|error| format!("kill it: {error}"))?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits until it has ended.
+    pub(super) fn terminate(mut self, deadline: Duration) -> Result<(), String> {
+        let process = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &process]).status();
+        if !sent.map_err(|error| format!("run kill: {error}"))?.success() {
+            return Err(format!("no signal could be sent to process {process}"));
+        }
+        match wait(&mut self.child, deadline)? {
+            Some(_) => Ok(()),
+            None => Err(format!("it did not end within {} s of SIGTERM:\n{}", deadline.as_secs(), tail(&self.log))),
+        }
+    }
+}
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Waits for a process, and kills it when it takes too long: then `None`.
+pub(super) fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, String> {
     let until = Instant::now() + deadline;
     loop {
         match child.try_wait() {
@@ -84,6 +162,28 @@ mod tests {
     fn a_failure_shows_the_messages() {
         let error = shell("echo why >&2; exit 3", Duration::from_secs(10)).unwrap_err();
         assert!(error.contains("exit status: 3") && error.ends_with("why"), "{error}");
+    }
+
+    #[test]
+    fn an_application_ends_when_told() {
+        let log = std::env::temp_dir().join(format!("kappa-bench-application-{}", std::process::id()));
+        let start = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Application::start(command, &log).unwrap()
+        };
+        let mut good = start("trap 'exit 0' TERM; echo running; while :; do sleep 0.01; done");
+        good.await_running(Duration::from_secs(10)).unwrap();
+        good.check().unwrap();
+        good.terminate(Duration::from_secs(10)).unwrap();
+        let mut bad = start("echo no >&2; exit 3");
+        let error = bad.await_running(Duration::from_secs(10)).unwrap_err();
+        assert!(error.contains("exit status: 3") && error.ends_with("no"), "{error}");
+        let mut stubborn = start("trap '' TERM; echo running; while :; do sleep 0.01; done");
+        stubborn.await_running(Duration::from_secs(10)).unwrap();
+        let error = stubborn.terminate(Duration::from_millis(100));
+        assert!(error.is_err_and(|error| error.contains("did not end")));
+        fs::remove_file(log).unwrap();
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The opponent: found, and built where it is not yet.
 
+use super::child;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What runs the peer; the heap is as its measurements elsewhere had it.
 const JAVA_OPTIONS: &str = "-Xmx1g";
+/// Maven may have to fetch everything first.
+const BUILD_DEADLINE: Duration = Duration::from_secs(900);
 
 /// The peer, built.
 #[derive(Debug)]
@@ -43,13 +46,18 @@ impl KafkaStreams {
 fn build(dir: &Path) -> Result<(), String> {
     version_of("mvn", "-version").ok_or("there is no Maven to build it with; install maven")?;
     eprintln!("building the Kafka Streams peer");
-    let built = Command::new("mvn")
+    let mut maven = Command::new("mvn")
         .args(["-q", "-B", "clean", "package"])
         .current_dir(dir)
         .stdin(Stdio::null())
-        .status()
+        .stdout(std::io::stderr())
+        .spawn()
         .map_err(|error| format!("run mvn: {error}"))?;
-    if built.success() { Ok(()) } else { Err(format!("`mvn package` in {} failed", dir.display())) }
+    match child::wait(&mut maven, BUILD_DEADLINE)? {
+        Some(status) if status.success() => Ok(()),
+        Some(_) => Err(format!("`mvn package` in {} failed", dir.display())),
+        None => Err(format!("`mvn package` in {} took longer than {} s", dir.display(), BUILD_DEADLINE.as_secs())),
+    }
 }
 
 /// The first line that a tool says about its version; `None` when it is not there.

@@ -1,34 +1,48 @@
 //! The bench: kappa, Kafka Streams and the bare client in turns, on one broker and the same records.
 //!
-//! A cell is a query in a format. Every run of a cell is a process of its own, with an application id, an output
-//! topic and a state directory of its own; the output is digested and must equal what plain loops over the
-//! generated events give, else the cell fails. Afterwards topics, group and state are removed.
+//! Every run is a process of its own, with an application id, an output topic and a state directory of its own.
+//! Where it has an output to compare, that is digested and must equal what plain loops over the generated events
+//! give, else the cell fails. Afterwards topics, group and state are removed. A cell that fails is named, and the
+//! bench goes on.
 
 mod cell;
+mod charts;
 mod child;
+mod figures;
+mod floor;
+mod growth;
+mod input;
 mod kafka_streams;
+mod latency;
 mod machine;
-mod report;
+mod memory;
+mod recovery;
+mod render;
+mod restore;
+mod results;
+mod row;
 mod system;
+mod table;
+mod targets;
+mod throughput;
 
-pub use cell::Cell;
-pub use report::{Report, Summary};
+pub use cell::{Cell, QueryCell};
+pub use figures::Spread;
+pub use machine::Machine;
+pub use render::write_results;
+pub use results::Results;
+pub use row::{Length, Outcome, Point, Row};
 pub use system::System;
+pub use table::Table;
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::digest::Digest;
-use crate::expected::Query;
-use crate::loader::{self, Load, LoadError};
-use crate::nexmark::{Format, Kind};
-use crate::reading::{self, ReadError};
-use crate::stats::Cost;
+use crate::loader::LoadError;
+use crate::reading::ReadError;
+use input::Inputs;
 use kafka_streams::KafkaStreams;
 use kappa_core::codec::CodecError;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use system::Run;
+use std::time::Duration;
 
 /// What to measure, and how.
 #[derive(Debug, Clone)]
@@ -39,8 +53,8 @@ pub struct Bench {
     pub cells: Vec<Cell>,
     /// Runs of each system in each cell.
     pub runs: usize,
-    /// Events generated; 46 of 50 are bids.
-    pub events: u64,
+    /// Events generated for each length of input, ascending; 46 of 50 are bids.
+    pub lengths: Vec<u64>,
     /// The generator's seed.
     pub seed: u64,
     /// Partitions of the input, and of everything else.
@@ -49,12 +63,68 @@ pub struct Bench {
     pub commit_ms: u64,
     /// Cache in front of the stores, whole application.
     pub cache_mb: u64,
+    /// How long the live cells take, and how much the growing ones.
+    pub durations: Durations,
     /// A run that takes longer is killed and fails its cell.
     pub deadline: Duration,
     /// State directories and logs of the runs go below this.
     pub scratch: PathBuf,
     /// The Kafka Streams peer's sources.
     pub peer_dir: PathBuf,
+    /// Results are added to this file after each cell.
+    pub results: PathBuf,
+}
+
+/// How long the live cells take, and how much the growing ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Durations {
+    /// Before latencies count.
+    pub warm_up: Duration,
+    /// While they count.
+    pub latency: Duration,
+    /// Live before a process is killed or restarted, and after.
+    pub before_kill: Duration,
+    /// The most keys.
+    pub keys_max: u64,
+    /// Records of a point of growth.
+    pub growth_records: u64,
+}
+
+impl Durations {
+    /// For figures to keep.
+    pub fn full() -> Self {
+        Self {
+            warm_up: Duration::from_secs(15),
+            latency: Duration::from_secs(30),
+            before_kill: Duration::from_secs(10),
+            keys_max: 10_000_000,
+            growth_records: 1_000_000,
+        }
+    }
+
+    /// For a look.
+    pub fn quick() -> Self {
+        Self {
+            warm_up: Duration::from_secs(3),
+            latency: Duration::from_secs(5),
+            before_kill: Duration::from_secs(3),
+            keys_max: 1_000_000,
+            growth_records: 200_000,
+        }
+    }
+}
+
+impl Bench {
+    /// What figures depend on, in words.
+    fn settings(&self) -> String {
+        format!(
+            "{} partitions, exactly-once, commit each {} ms, cache {} MiB, one stream thread, lz4, {} events",
+            self.partitions,
+            self.commit_ms,
+            self.cache_mb,
+            self.lengths.iter().map(u64::to_string).collect::<Vec<_>>().join(" and ")
+        )
+    }
 }
 
 /// Why there are no figures at all.
@@ -82,135 +152,86 @@ pub enum BenchError {
     },
 }
 
-/// One run: what it cost and what it put out, or why it failed.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Outcome {
-    /// What it cost; `None` when it failed.
-    pub cost: Option<Cost>,
-    /// The digest of its output.
-    pub digest: Option<String>,
-    /// Why the run does not count.
-    pub failure: Option<String>,
-    /// The machine's load average (1 minute) when the run began.
-    pub load_average: Option<f64>,
+/// What all cells need.
+#[derive(Debug)]
+struct Context<'a> {
+    bench: &'a Bench,
+    cluster: &'a Cluster,
+    /// `None` where there is no Java.
+    peer: Option<KafkaStreams>,
 }
 
-/// Measures.
-pub fn bench(bench: &Bench) -> Result<Report, BenchError> {
+impl Context<'_> {
+    /// What takes turns in the query cells.
+    fn systems(&self) -> Vec<System> {
+        let mut systems = self.applications();
+        systems.push(System::Pipe);
+        systems
+    }
+
+    /// kappa, and Kafka Streams where it is.
+    fn applications(&self) -> Vec<System> {
+        let streams = self.peer.as_ref().map(|_| System::KafkaStreams);
+        [System::Kappa].into_iter().chain(streams).collect()
+    }
+}
+
+/// What a bench found.
+#[derive(Debug)]
+pub struct Sitting {
+    /// One for each cell and system, in the order of the cells.
+    pub rows: Vec<Row>,
+    /// Cells of which nothing is known, and why.
+    pub failures: Vec<String>,
+}
+
+impl Sitting {
+    /// Whether every run of every cell counts.
+    pub fn is_sound(&self) -> bool {
+        self.failures.is_empty() && self.rows.iter().all(|row| row.failures.is_empty())
+    }
+}
+
+/// Measures, and adds each cell to the results when it is done.
+pub fn bench(bench: &Bench) -> Result<Sitting, BenchError> {
     let cluster = Cluster::connect(&bench.brokers)?;
-    let peer = match KafkaStreams::find(&bench.peer_dir) {
-        Ok(peer) => Some(peer),
-        Err(why) => {
-            eprintln!("KAFKA STREAMS IS NOT MEASURED: {why}");
-            None
-        }
-    };
-    let expected = prepare(bench, &cluster)?;
-    let mut systems = vec![System::Kappa, System::KafkaStreams, System::Pipe];
-    systems.retain(|system| *system != System::KafkaStreams || peer.is_some());
-    let mut report = Report::new(bench, peer.as_ref().map(KafkaStreams::java));
+    let peer = KafkaStreams::find(&bench.peer_dir);
+    if let Err(why) = &peer {
+        eprintln!("KAFKA STREAMS IS NOT MEASURED: {why}");
+    }
+    let context = Context { bench, cluster: &cluster, peer: peer.ok() };
+    let java = context.peer.as_ref().map(KafkaStreams::java);
+    let mut inputs = Inputs::default();
+    let mut sitting = Sitting { rows: Vec::new(), failures: Vec::new() };
     for &cell in &bench.cells {
-        let mut outcomes: BTreeMap<System, Vec<Outcome>> = BTreeMap::new();
-        for round in 1..=bench.runs {
-            for &system in &systems {
-                let outcome = measure(bench, &cluster, peer.as_ref(), cell, system, &expected);
-                progress(cell, system, round, &outcome);
-                outcomes.entry(system).or_default().push(outcome);
+        let found = measure(&context, &mut inputs, cell);
+        match found {
+            Ok(rows) => {
+                let mut results = Results::new(bench.settings(), java.clone());
+                results.rows.clone_from(&rows);
+                match Results::read(&bench.results)? {
+                    Some(older) => older.merged(results),
+                    None => results,
+                }
+                .write(&bench.results)?;
+                sitting.rows.extend(rows);
             }
-        }
-        report.add(cell, outcomes);
-    }
-    Ok(report)
-}
-
-type Expected = BTreeMap<(Query, Format), Digest>;
-
-/// Works out what must come out, and loads what goes in unless it is there already.
-fn prepare(bench: &Bench, cluster: &Cluster) -> Result<Expected, BenchError> {
-    let mut expected = Expected::new();
-    for cell in &bench.cells {
-        // The pipe passes the bids on as q0 does.
-        for query in [cell.query, Query::Q0] {
-            if let Entry::Vacant(entry) = expected.entry((query, cell.format)) {
-                entry.insert(query.expected(cell.format, bench.seed, bench.events)?);
+            Err(error) => {
+                eprintln!("{cell}: FAILED: {error}");
+                sitting.failures.push(format!("{cell}: {error}"));
             }
         }
     }
-    let inputs = expected.iter().filter(|((query, _), _)| *query == Query::Q0);
-    for (&(_, format), bids) in inputs {
-        let topic = format.topic(Kind::Bid);
-        if is_loaded(bench, cluster, &topic, bids)? {
-            eprintln!("{topic}: {} bids are there already", bids.count());
-            continue;
-        }
-        let &Bench { events, seed, partitions, .. } = bench;
-        let load = Load { format, events, seed, partitions, kinds: vec![Kind::Bid] };
-        let loaded = loader::load(cluster, &load)?;
-        eprintln!("{topic}: loaded {} bids in {:.1} s", loaded.records, loaded.wall_s);
-    }
-    Ok(expected)
+    Ok(sitting)
 }
 
-fn is_loaded(bench: &Bench, cluster: &Cluster, topic: &str, bids: &Digest) -> Result<bool, BenchError> {
-    if cluster.partitions(topic)? != Some(bench.partitions as usize) {
-        return Ok(false);
+fn measure(context: &Context<'_>, inputs: &mut Inputs, cell: Cell) -> Result<Vec<Row>, BenchError> {
+    match cell {
+        Cell::Query(cell) => throughput::measure(context, inputs, cell),
+        Cell::Restore => restore::measure(context, inputs),
+        Cell::Latency => latency::measure(context),
+        Cell::Recovery => recovery::measure(context),
+        Cell::Memory => memory::measure(context, inputs),
+        Cell::Growth => growth::measure(context, inputs),
     }
-    let records: i64 = cluster.extents(topic)?.iter().map(|extent| extent.end - extent.start).sum();
-    if records != bids.count() as i64 {
-        return Ok(false);
-    }
-    Ok(reading::digest(cluster, topic, Query::Q0.mode())?.finish() == *bids)
-}
-
-/// One run from its output topic's creation to the removal of all it left.
-fn measure(
-    bench: &Bench,
-    cluster: &Cluster,
-    peer: Option<&KafkaStreams>,
-    cell: Cell,
-    system: System,
-    expected: &Expected,
-) -> Outcome {
-    let load_average = machine::load_average();
-    let id = format!("bench-{system}-{cell}-{}", unique());
-    let run = Run { bench, cell, system, id: &id, peer };
-    let query = if system == System::Pipe { Query::Q0 } else { cell.query };
-    let result = (|| {
-        cluster.create(&run.output(), bench.partitions).map_err(|error| error.to_string())?;
-        let cost = run.execute()?;
-        let digest = reading::digest(cluster, &run.output(), query.mode()).map_err(|error| error.to_string())?.finish();
-        Ok::<_, String>((cost, digest))
-    })();
-    let cleaned = run.clean(cluster);
-    let mut outcome = match result {
-        Ok((cost, digest)) => {
-            let wanted = expected.get(&(query, cell.format));
-            let failure = (wanted != Some(&digest)).then(|| {
-                let wanted = wanted.map_or_else(String::new, Digest::to_string);
-                format!("wrong output: digest {digest} of {} records, expected {wanted}", digest.count())
-            });
-            Outcome { cost: Some(cost), digest: Some(digest.to_string()), failure, load_average }
-        }
-        Err(why) => Outcome { cost: None, digest: None, failure: Some(why), load_average },
-    };
-    if let Err(error) = cleaned {
-        eprintln!("{id} left something behind: {error}");
-        outcome.failure.get_or_insert(format!("could not clean up: {error}"));
-    }
-    outcome
-}
-
-fn progress(cell: Cell, system: System, round: usize, outcome: &Outcome) {
-    match (&outcome.failure, &outcome.cost) {
-        (Some(why), _) => eprintln!("{cell:<18} {system:<14} run {round}: FAILED: {why}"),
-        (None, Some(cost)) => {
-            eprintln!("{cell:<18} {system:<14} run {round}: {:.2} CPU-s/M in {:.1} s", cost.cpu_s_per_m(), cost.wall_s);
-        }
-        (None, None) => {}
-    }
-}
-
-/// Different for each run, also of benches one after the other.
-fn unique() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis()
 }

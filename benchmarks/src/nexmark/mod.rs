@@ -9,8 +9,10 @@ mod codec;
 mod draw;
 mod events;
 mod generator;
+mod synthetic;
 
 pub use bin::BinEvent;
 pub use codec::{BinCodec, Format};
 pub use events::{Auction, Bid, Person};
 pub use generator::{Event, Generator, Kind};
+pub use synthetic::Synthetic;

@@ -77,6 +77,8 @@ pub struct Record<'b> {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// Its timestamp, ms; -1 where it has none.
+    pub timestamp_ms: i64,
     /// Its key; `None` is Kafka's null.
     pub key: Option<&'b [u8]>,
     /// Its value; `None` is Kafka's null.
@@ -115,6 +117,8 @@ impl Batch<'_> {
         self.raw().filter(|message| message.err == OK).map(|message| Record {
             partition: message.partition,
             offset: message.offset,
+            // SAFETY: the message is alive; a null type is not asked for.
+            timestamp_ms: unsafe { rd::rd_kafka_message_timestamp(message, std::ptr::null_mut()) },
             // SAFETY: pointers and lengths are those of a message that is alive as long as `self` is borrowed.
             key: unsafe { slice(message.key, message.key_len) },
             // SAFETY: likewise.

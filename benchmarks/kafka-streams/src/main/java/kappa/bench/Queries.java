@@ -3,6 +3,7 @@ package kappa.bench;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.utils.Bytes;
+import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.kstream.Consumed;
@@ -17,6 +18,8 @@ import org.apache.kafka.streams.state.KeyValueStore;
 final class Queries {
 
     private static final Serde<Long> LONG = Serdes.Long();
+    private static final long Q2_EVERY = 123;
+    private static final byte[] NOTHING = {};
 
     private Queries() {
     }
@@ -34,15 +37,21 @@ final class Queries {
         KStream<Long, Bid> bids = builder.stream(input, Consumed.with(LONG, serde));
         switch (query) {
             case "q0" -> bids.to(output, Produced.with(LONG, serde));
+            case "q2" -> bids.filter((auction, bid) -> auction % Q2_EVERY == 0)
+                    .mapValues(bid -> new AuctionPrice(bid.auction(), bid.price()))
+                    .to(output, Produced.with(LONG, AuctionPrice.SERDE));
             case "count-local" -> count(bids.groupByKey(Grouped.with(LONG, serde)), output);
             case "count" -> count(bids.selectKey((auction, bid) -> bid.bidder())
                     .groupByKey(Grouped.with("by-bidder", LONG, serde)), output);
+            // No more than the key goes through the repartition topic: its values are empty.
+            case "count-unique" -> count(bids.map((auction, bid) -> KeyValue.pair(auction << 32 | bid.price(), NOTHING))
+                    .groupByKey(Grouped.with("by-auction-and-price", LONG, Serdes.ByteArray())), output);
             default -> throw new IllegalArgumentException("no query " + query);
         }
         return builder.build();
     }
 
-    private static void count(KGroupedStream<Long, Bid> groups, String output) {
+    private static void count(KGroupedStream<Long, ?> groups, String output) {
         groups.count(Materialized.<Long, Long, KeyValueStore<Bytes, byte[]>>as("counts")
                         .withKeySerde(LONG).withValueSerde(LONG))
                 .toStream()

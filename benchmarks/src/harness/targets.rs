@@ -1,0 +1,125 @@
+//! What is aimed at, and what Kafka Streams took where the aims were set: the tables.
+
+/// The aims of a query cell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    /// The cell.
+    pub(super) cell: &'static str,
+    /// Kafka Streams' marginal cost over kappa's, at least.
+    pub(super) marginal_times: f64,
+    /// Kafka Streams' cost at the greater length over kappa's, whole processes, at least.
+    pub(super) whole_times: f64,
+}
+
+/// In the order of the results.
+pub(super) const CELLS: [Target; 7] = [
+    Target { cell: "q0-bin", marginal_times: 2.2, whole_times: 4.0 },
+    Target { cell: "q0-json", marginal_times: 2.8, whole_times: 4.0 },
+    Target { cell: "q2-json", marginal_times: 2.5, whole_times: 4.0 },
+    Target { cell: "count-local-bin", marginal_times: 3.5, whole_times: 6.0 },
+    Target { cell: "count-local-json", marginal_times: 4.5, whole_times: 6.0 },
+    Target { cell: "count-json", marginal_times: 4.2, whole_times: 5.5 },
+    Target { cell: "count-unique-json", marginal_times: 5.0, whole_times: 5.0 },
+];
+
+/// kappa's distance from the floor, at most.
+pub(super) const TIMES_FLOOR: f64 = 1.35;
+/// A curve's greatest cost over its least, at most; or the reason stands beside the chart.
+pub(super) const FLAT_WITHIN: f64 = 1.5;
+/// What may be resident beyond the budget, MiB.
+pub(super) const BEYOND_BUDGET_MIB: f64 = 64.0;
+
+/// What a figure must keep to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bound {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+    /// No more than this part of Kafka Streams' figure.
+    PartOfStreams(f64),
+    /// None.
+    None,
+}
+
+/// A figure of a cell with a name for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Figure {
+    pub(super) cell: &'static str,
+    /// Its name in the row; `cpu_s_per_m` is the row's own.
+    pub(super) name: &'static str,
+    pub(super) words: &'static str,
+    /// Decimal places.
+    pub(super) places: usize,
+    pub(super) bound: Bound,
+}
+
+const fn figure(cell: &'static str, name: &'static str, words: &'static str, places: usize, bound: Bound) -> Figure {
+    Figure { cell, name, words, places, bound }
+}
+
+/// In the order of the results.
+pub(super) const FIGURES: [Figure; 22] = [
+    figure("restore", "cpu_s_per_m", "restore of count-unique, CPU-s a million records", 2, Bound::AtMost(0.6)),
+    figure("restore", "records_per_s", "… records a second, from start to running", 0, Bound::AtLeast(1_200_000.0)),
+    figure("restore", "records_per_restoring_s", "… records a second, while restoring", 0, Bound::AtLeast(1_200_000.0)),
+    figure("memory", "rss_count_unique_mib", "resident at most, count-unique, MiB", 0, Bound::PartOfStreams(1.0 / 6.0)),
+    figure("memory", "rss_q0_mib", "resident at most, q0, MiB", 0, Bound::PartOfStreams(1.0 / 8.0)),
+    figure("latency", "p50_ms_commit_100", "latency, commit each 100 ms: p50, ms", 0, Bound::None),
+    figure("latency", "p99_ms_commit_100", "… p99, ms", 0, Bound::AtMost(130.0)),
+    figure("latency", "p999_ms_commit_100", "… p99.9, ms", 0, Bound::None),
+    figure("latency", "max_ms_commit_100", "… greatest, ms", 0, Bound::None),
+    figure("latency", "p50_ms_commit_20", "latency, commit each 20 ms: p50, ms", 0, Bound::None),
+    figure("latency", "p99_ms_commit_20", "… p99, ms", 0, Bound::AtMost(50.0)),
+    figure("latency", "p999_ms_commit_20", "… p99.9, ms", 0, Bound::None),
+    figure("latency", "max_ms_commit_20", "… greatest, ms", 0, Bound::None),
+    figure(
+        "recovery",
+        "kill_to_result_s_static",
+        "kill -9 to first new result, static member, s",
+        2,
+        Bound::AtMost(0.7),
+    ),
+    figure("recovery", "kill_to_result_s_default", "… default, s", 2, Bound::AtMost(12.0)),
+    figure(
+        "recovery",
+        "restart_silence_s_static",
+        "clean restart of one of two, static: its tasks silent, s",
+        2,
+        Bound::AtMost(1.0),
+    ),
+    figure("recovery", "restart_others_silence_s_static", "… other tasks' longest silence, s", 2, Bound::None),
+    figure(
+        "recovery",
+        "restart_silence_s_default",
+        "clean restart of one of two, default: its tasks silent, s",
+        2,
+        Bound::AtMost(1.0),
+    ),
+    figure("recovery", "restart_others_silence_s_default", "… other tasks' longest silence, s", 2, Bound::None),
+    figure("memory", "many_keys", "many keys: how many", 0, Bound::None),
+    figure("memory", "many_keys_state_mib", "… their state on disk, MiB", 0, Bound::None),
+    figure("memory", "many_keys_budget_mib", "… the budget (RocksDB and cache), MiB", 0, Bound::None),
+];
+
+impl Bound {
+    /// In words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::AtMost(most) => format!("≤ {most}"),
+            Self::AtLeast(least) => format!("≥ {least}"),
+            Self::PartOfStreams(part) => format!("≤ 1/{:.0}", 1.0 / part),
+            Self::None => String::new(),
+        }
+    }
+
+    /// Whether a figure keeps to it; `None` where there is nothing to keep to.
+    pub(super) fn is_met(self, ours: f64, streams: Option<f64>) -> Option<bool> {
+        match self {
+            Self::AtMost(most) => Some(ours <= most),
+            Self::AtLeast(least) => Some(ours >= least),
+            Self::PartOfStreams(part) => streams.map(|streams| ours <= part * streams),
+            Self::None => None,
+        }
+    }
+}
