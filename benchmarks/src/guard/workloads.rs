@@ -17,6 +17,8 @@ const SEND_BYTES: usize = 1 << 20;
 const CACHE_BYTES: usize = 10 << 20;
 const SEED: u64 = 1;
 
+type Outcome = Result<(), Box<dyn Error>>;
+
 /// One workload.
 #[derive(Debug)]
 pub struct Workload {
@@ -26,7 +28,7 @@ pub struct Workload {
     pub about: &'static str,
     /// Records it processes.
     pub records: usize,
-    run: fn(usize, &Path) -> Result<(), Box<dyn Error>>,
+    run: fn(usize, &Path) -> Outcome,
 }
 
 /// All of them.
@@ -60,7 +62,7 @@ pub const WORKLOADS: &[Workload] = &[
 
 impl Workload {
     /// Runs it; `scratch` is a directory that may be written to.
-    pub fn run(&self, scratch: &Path) -> Result<(), Box<dyn Error>> {
+    pub fn run(&self, scratch: &Path) -> Outcome {
         (self.run)(self.records, scratch)
     }
 }
@@ -92,12 +94,12 @@ fn topology(build: impl FnOnce(&mut TopologyBuilder)) -> Result<Topology, Box<dy
     Ok(app.build()?)
 }
 
-fn pass_bin(records: usize, _: &Path) -> Result<(), Box<dyn Error>> {
+fn pass_bin(records: usize, _: &Path) -> Outcome {
     let topology = topology(|app| app.stream::<i64, Bid>("in", i64_be(), BinCodec).to("out"))?;
     run(&topology, &MemoryBackend::new(), &bids(records, bin))
 }
 
-fn filter_json(records: usize, _: &Path) -> Result<(), Box<dyn Error>> {
+fn filter_json(records: usize, _: &Path) -> Outcome {
     let topology = topology(|app| {
         app.stream("in", i64_be(), json::<Bid>()).filter(|_, bid| bid.auction % 123 == 0).to("out");
     })?;
@@ -105,7 +107,7 @@ fn filter_json(records: usize, _: &Path) -> Result<(), Box<dyn Error>> {
     run(&topology, &MemoryBackend::new(), &bids(records, encode))
 }
 
-fn count_hot(records: usize, _: &Path) -> Result<(), Box<dyn Error>> {
+fn count_hot(records: usize, _: &Path) -> Outcome {
     let topology = topology(|app| {
         let bids = app.stream::<i64, Bid>("in", i64_be(), BinCodec);
         bids.group_by_key().count("counts").to("out");
@@ -113,7 +115,7 @@ fn count_hot(records: usize, _: &Path) -> Result<(), Box<dyn Error>> {
     run(&topology, &MemoryBackend::new(), &bids(records, bin))
 }
 
-fn count_new(records: usize, scratch: &Path) -> Result<(), Box<dyn Error>> {
+fn count_new(records: usize, scratch: &Path) -> Outcome {
     let input: Vec<Bytes> = (0..records).map(|number| (key(number).to_vec(), vec![0; 8], number as i64)).collect();
     run(&counts()?, &rocks(scratch)?, &input)
 }
@@ -137,7 +139,7 @@ fn task(topology: &Topology, state: &dyn StateBackend) -> Result<Box<dyn TaskPro
     Ok(Program::instantiate(topology, 0, &scope)?)
 }
 
-fn run(topology: &Topology, state: &dyn StateBackend, input: &[Bytes]) -> Result<(), Box<dyn Error>> {
+fn run(topology: &Topology, state: &dyn StateBackend, input: &[Bytes]) -> Outcome {
     let mut task = task(topology, state)?;
     let outputs = topology.plan().sub_topologies[0].outputs.len();
     let topics = (0..outputs).map(|at| OutputTopic { handle: TopicHandle(at as u32), partitions: 4 }).collect();
@@ -147,7 +149,7 @@ fn run(topology: &Topology, state: &dyn StateBackend, input: &[Bytes]) -> Result
     outcome
 }
 
-fn process(task: &mut dyn TaskProcessor, out: &mut Output, input: &[Bytes]) -> Result<(), Box<dyn Error>> {
+fn process(task: &mut dyn TaskProcessor, out: &mut Output, input: &[Bytes]) -> Outcome {
     for (offset, (key, value, timestamp_ms)) in input.iter().enumerate() {
         let (key, value) = (Some(key.as_slice()), Some(value.as_slice()));
         let view = RecordView { offset: offset as i64, timestamp_ms: *timestamp_ms, key, value };
@@ -167,7 +169,7 @@ fn process(task: &mut dyn TaskProcessor, out: &mut Output, input: &[Bytes]) -> R
     Ok(())
 }
 
-fn restore(records: usize, scratch: &Path) -> Result<(), Box<dyn Error>> {
+fn restore(records: usize, scratch: &Path) -> Outcome {
     let backend = rocks(scratch)?;
     let mut task = task(&counts()?, &backend)?;
     let changelog: Vec<([u8; 8], [u8; 8])> = (0..records).map(|number| (key(number), 1_i64.to_be_bytes())).collect();

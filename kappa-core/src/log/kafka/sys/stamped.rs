@@ -139,11 +139,12 @@ fn memory(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
 /// # Safety
 /// `rk` is a live handle.
 pub(super) unsafe fn add_interceptor(rk: *mut ffi::rd_kafka_t) -> bool {
+    if !layout::is_known() {
+        return false;
+    }
     // SAFETY: promised by the caller; the function lives for ever.
-    let added = layout::is_known()
-        && unsafe { ffi::rd_kafka_interceptor_add_on_send(rk, NAME, Some(on_send), ptr::null_mut()) }
-            == ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-    added
+    let code = unsafe { ffi::rd_kafka_interceptor_add_on_send(rk, NAME, Some(on_send), ptr::null_mut()) };
+    code == ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
 const NAME: *const c_char = c"kappa".as_ptr();
