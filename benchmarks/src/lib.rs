@@ -8,6 +8,8 @@ pub mod digest;
 #[cfg(feature = "kafka")]
 pub mod drain;
 pub mod expected;
+#[cfg(feature = "rocksdb")]
+pub mod guard;
 #[cfg(feature = "kafka")]
 pub mod harness;
 #[cfg(feature = "kafka")]

@@ -95,9 +95,13 @@ where
     let mut bytes = Vec::new();
     event.write(&mut bytes).unwrap();
     assert_eq!(&T::read(&bytes).unwrap(), event);
-    assert!(T::read(&bytes[..bytes.len() - 1]).is_err(), "a byte is missing");
+    assert_eq!(T::check(&bytes), Ok(()));
+    for length in 0..bytes.len() {
+        let reason = T::read(&bytes[..length]).unwrap_err();
+        assert_eq!(T::check(&bytes[..length]), Err(reason), "bytes are missing");
+    }
     bytes.push(0);
-    assert!(T::read(&bytes).is_err(), "a byte too many");
+    assert_eq!(T::check(&bytes), Err(T::read(&bytes).unwrap_err()), "a byte too many");
     let json = serde_json::to_vec(event).unwrap();
     assert_eq!(&serde_json::from_slice::<T>(&json).unwrap(), event);
 }

@@ -69,6 +69,14 @@ impl<'r, T: 'static> Lazy<'r, T> {
         }
     }
 
+    /// The bytes it came in, where it is still nothing but these.
+    pub(crate) fn unread(&self) -> Option<&'r [u8]> {
+        match &self.state {
+            State::Encoded { decoded, .. } if decoded.get().is_none() => self.wire.and_then(|wire| wire.bytes),
+            _ => None,
+        }
+    }
+
     /// The bytes as `codec` writes them, where they are at hand.
     pub(crate) fn bytes(&self, codec: &SharedCodec<T>) -> Option<Option<&[u8]>> {
         self.wire.filter(|wire| wire.codec == codec.id).map(|wire| wire.bytes)

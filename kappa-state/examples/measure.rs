@@ -84,12 +84,10 @@ fn apply(backend: &RocksBackend, chunk: u64) {
     let mut own = Duration::ZERO;
     let start = Instant::now();
     for first in (0..RECORDS).step_by(chunk as usize) {
-        let mut entries: Vec<_> = (first..first + chunk)
-            .map(|number| (key(number).into(), Some(vec![7_u8; 16].into_boxed_slice())))
-            .collect();
+        let mut entries: Vec<_> = (first..first + chunk).map(|number| (key(number), Some([7_u8; 16]))).collect();
         entries.sort();
         let before = (Instant::now(), cpu_time(), thread_time());
-        store.apply(&Layer { entries }, &Mark { changelog_offset: first as i64, operator_time: vec![] }).unwrap();
+        store.apply(&Layer::of(&entries), &Mark { changelog_offset: first as i64, operator_time: vec![] }).unwrap();
         applying += before.0.elapsed();
         cpu += cpu_time() - before.1;
         own += thread_time() - before.2;
@@ -125,10 +123,9 @@ fn tiny(backend: &RocksBackend, entries: u64) {
     let mut store = backend.open(&id(&format!("tiny-{entries}"))).unwrap();
     let start = Instant::now();
     for round in 0..100 {
-        let mut entries: Vec<_> =
-            (0..entries).map(|n| (key(n + round * 7).into(), Some(vec![7_u8; 16].into_boxed_slice()))).collect();
+        let mut entries: Vec<_> = (0..entries).map(|n| (key(n + round * 7), Some([7_u8; 16]))).collect();
         entries.sort();
-        store.apply(&Layer { entries }, &Mark { changelog_offset: round as i64, operator_time: vec![] }).unwrap();
+        store.apply(&Layer::of(&entries), &Mark { changelog_offset: round as i64, operator_time: vec![] }).unwrap();
     }
     print(&format!("apply of {entries} entries, a layer"), start.elapsed(), 100);
 }

@@ -50,6 +50,15 @@ pub trait Codec<T>: Send + Sync + fmt::Debug + 'static {
     /// Reads a value from all of `bytes`.
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
 
+    /// Whether [`Codec::decode`] would succeed, and if not why.
+    ///
+    /// Bytes are checked where they enter, also where nobody looks at the value afterwards (records that are only
+    /// counted, or passed on). The default decodes and throws the value away; a codec that can tell without making the
+    /// value, because it need not copy strings, is spared that. It must accept and refuse exactly what `decode` does.
+    fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        self.decode(bytes).map(drop)
+    }
+
     /// The value that Kafka's null stands for; `None` where null is no value of this type.
     fn null(&self) -> Option<T> {
         None

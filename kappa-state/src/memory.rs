@@ -122,15 +122,15 @@ impl KeyValueStore for MemoryStore {
         Ok(Box::new(MemoryCursor { range, direction }))
     }
 
-    fn apply(&mut self, layer: &Layer, mark: &Mark) -> Result<(), StateError> {
+    fn apply(&mut self, layer: &Layer<'_>, mark: &Mark) -> Result<(), StateError> {
         let contents = &mut self.contents;
         for (key, value) in &layer.entries {
             let removed = match value {
                 Some(value) => {
                     contents.bytes += (key.len() + value.len()) as u64;
-                    contents.entries.insert(key.clone(), value.clone())
+                    contents.entries.insert((*key).into(), (*value).into())
                 }
-                None => contents.entries.remove(key),
+                None => contents.entries.remove(*key),
             };
             if let Some(removed) = removed {
                 contents.bytes -= (key.len() + removed.len()) as u64;

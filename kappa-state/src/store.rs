@@ -30,13 +30,22 @@ pub struct Mark {
 }
 
 /// A key and its new value; `None` deletes.
-pub type Entry = (Box<[u8]>, Option<Box<[u8]>>);
+pub type Entry<'l> = (&'l [u8], Option<&'l [u8]>);
 
 /// Sorted entries to write in one step: keys strictly ascending; `None` deletes.
+///
+/// A layer lends what lies elsewhere: nothing is copied on its way into a store's file.
 #[derive(Debug, Default)]
-pub struct Layer {
+pub struct Layer<'l> {
     /// The entries.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Entry<'l>>,
+}
+
+impl<'l> Layer<'l> {
+    /// A layer of entries that somebody holds.
+    pub fn of<K: AsRef<[u8]>, V: AsRef<[u8]>>(entries: &'l [(K, Option<V>)]) -> Self {
+        Self { entries: entries.iter().map(|(key, value)| (key.as_ref(), value.as_ref().map(AsRef::as_ref))).collect() }
+    }
 }
 
 /// Which way a scan goes.
@@ -86,7 +95,7 @@ pub trait KeyValueStore: Send + fmt::Debug {
     ) -> Result<Box<dyn StoreCursor + 's>, StateError>;
 
     /// Writes entries and mark in one atomic step.
-    fn apply(&mut self, layer: &Layer, mark: &Mark) -> Result<(), StateError>;
+    fn apply(&mut self, layer: &Layer<'_>, mark: &Mark) -> Result<(), StateError>;
 
     /// The mark of the last step.
     fn mark(&self) -> Option<&Mark>;

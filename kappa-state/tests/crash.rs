@@ -39,21 +39,21 @@ fn mark(number: u64) -> Mark {
 }
 
 /// Layer `number` (from 1) of a seed.
-fn layer(seed: u64, number: u64) -> Layer {
+fn entries(seed: u64, number: u64) -> BTreeMap<Box<[u8]>, Option<Box<[u8]>>> {
     let mut random = Random::new(seed * 1_000 + number);
     let mut entries = BTreeMap::new();
     for _ in 0..random.below(60) {
         let value = (random.below(3) > 0).then(|| random.value().into_boxed_slice());
         entries.insert(random.key().into_boxed_slice(), value);
     }
-    Layer { entries: entries.into_iter().collect() }
+    entries
 }
 
 /// What the first `count` layers make.
 fn rows_after(seed: u64, count: u64) -> Rows {
     let mut rows = Rows::new();
     for number in 1..=count {
-        for (key, value) in layer(seed, number).entries {
+        for (key, value) in entries(seed, number) {
             match value {
                 Some(value) => rows.insert(key.into(), value.into()),
                 None => rows.remove(&*key),
@@ -80,7 +80,8 @@ fn child() {
     // Without a point it goes on until it is killed.
     let last = if point == 0 { u64::MAX } else { LAYERS };
     for number in first..=last {
-        store.apply(&layer(seed, number), &mark(number)).unwrap();
+        let entries: Vec<_> = entries(seed, number).into_iter().collect();
+        store.apply(&Layer::of(&entries), &mark(number)).unwrap();
         println!("applied {number}");
     }
 }

@@ -28,21 +28,20 @@ fn open(path: &Path) -> RocksBackend {
 }
 
 /// New values that don't compress for all keys.
-fn layer(number: i64) -> Layer {
+fn entries(number: i64) -> Vec<([u8; 8], Option<Vec<u8>>)> {
     let mut random = Random::new(number as u64);
     let value = |random: &mut Random| (0..1_000).map(|_| random.number() as u8).collect();
-    Layer { entries: (0..KEYS).map(|key| (key.to_be_bytes().into(), Some(value(&mut random)))).collect() }
+    (0..KEYS).map(|key| (key.to_be_bytes(), Some(value(&mut random)))).collect()
 }
 
 fn apply(store: &mut dyn KeyValueStore, number: i64) -> Result<(), StateError> {
-    store.apply(&layer(number), &Mark { changelog_offset: number, operator_time: vec![] })
+    store.apply(&Layer::of(&entries(number)), &Mark { changelog_offset: number, operator_time: vec![] })
 }
 
 fn check(store: &dyn KeyValueStore, number: i64) {
     assert_eq!(store.mark().map(|mark| mark.changelog_offset), Some(number));
-    let entries = layer(number).entries.into_iter();
-    let expected: BTreeMap<Vec<u8>, Vec<u8>> =
-        entries.filter_map(|(key, value)| Some((key.into(), value?.into()))).collect();
+    let entries = entries(number).into_iter();
+    let expected: BTreeMap<Vec<u8>, Vec<u8>> = entries.filter_map(|(key, value)| Some((key.into(), value?))).collect();
     assert_eq!(contents(store), expected);
 }
 

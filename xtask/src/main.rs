@@ -6,6 +6,7 @@ mod check;
 mod cluster;
 mod demo;
 mod deny;
+mod guard;
 mod kafka;
 mod report;
 mod run;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
   check                                  formatting, lints, documentation, licences and advisories, tidiness
   soak [FILTER...]                       the long tests (named soak_*) against a real Kafka
   bench [ARGUMENTS...]                   the benchmarks, ours and the JVM peer, on one broker
+  guard [--bless] [--only NAME,...]      instructions of the core step (valgrind) against benchmarks/guard.baseline
   setup                                  checks for what a full build needs and installs it, or says the command
   kafka up [--nodes 1|3] [--version V] [--port N] [--sasl]
   kafka down | status                    a Kafka that stays up, without Docker
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         "bench" => bench::bench(arguments),
         "check" => check::check(arguments),
         "demo" => demo::demo(arguments),
+        "guard" => guard::guard(arguments),
         "kafka" => kafka::kafka(arguments),
         "setup" => setup::setup(arguments),
         "soak" => bench::soak(arguments),

@@ -10,6 +10,11 @@ pub trait BinEvent: Sized {
 
     /// Reads an event from all of `bytes`.
     fn read(bytes: &[u8]) -> Result<Self, CodecError>;
+
+    /// Whether `read` would succeed.
+    fn check(bytes: &[u8]) -> Result<(), CodecError> {
+        Self::read(bytes).map(drop)
+    }
 }
 
 impl BinEvent for Person {
@@ -91,6 +96,17 @@ impl BinEvent for Bid {
         };
         input.end(bid)
     }
+
+    fn check(bytes: &[u8]) -> Result<(), CodecError> {
+        let mut input = Input(bytes);
+        // As `read`: three numbers, two strings, a number, a string.
+        input.skip_numbers(3)?;
+        input.text()?;
+        input.text()?;
+        input.skip_numbers(1)?;
+        input.text()?;
+        input.end(())
+    }
 }
 
 fn number(out: &mut Vec<u8>, value: i64) {
@@ -106,7 +122,12 @@ fn string(out: &mut Vec<u8>, text: &str) -> Result<(), CodecError> {
 
 struct Input<'b>(&'b [u8]);
 
-impl Input<'_> {
+impl<'b> Input<'b> {
+    fn skip_numbers(&mut self, count: usize) -> Result<(), CodecError> {
+        self.0 = self.0.get(count * size_of::<i64>()..).ok_or_else(too_short)?;
+        Ok(())
+    }
+
     fn number(&mut self) -> Result<i64, CodecError> {
         let (head, rest) = self.0.split_first_chunk().ok_or_else(too_short)?;
         self.0 = rest;
@@ -114,10 +135,14 @@ impl Input<'_> {
     }
 
     fn string(&mut self) -> Result<String, CodecError> {
+        self.text().map(str::to_owned)
+    }
+
+    fn text(&mut self) -> Result<&'b str, CodecError> {
         let (length, rest) = self.0.split_first_chunk().ok_or_else(too_short)?;
         let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(too_short)?;
         self.0 = rest;
-        std::str::from_utf8(text).map(str::to_owned).map_err(CodecError::new)
+        std::str::from_utf8(text).map_err(CodecError::new)
     }
 
     fn end<T>(&self, event: T) -> Result<T, CodecError> {

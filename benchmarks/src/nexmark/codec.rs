@@ -62,4 +62,8 @@ impl<T: BinEvent> Codec<T> for BinCodec {
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
         T::read(bytes)
     }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        T::check(bytes)
+    }
 }

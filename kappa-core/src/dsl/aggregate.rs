@@ -1,7 +1,7 @@
 //! Folds the records of each key into one value.
 
 use super::{KGroupedStream, KStream, KTable, Known, store};
-use crate::codec::{Codec, SharedCodec};
+use crate::codec::{Codec, CodecId, SharedCodec};
 use crate::processor::{Cx, Dropped, Materialized, Receiver};
 use crate::record::Record;
 use crate::task::ProcessError;
@@ -45,16 +45,17 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
             let Some(value) = record.value()? else { return Ok(old) };
             Ok(aggregator(record.key()?, value, old.unwrap_or_else(&initializer)).into())
         };
-        self.fold(name, "aggregate", SharedCodec::new(codec), look, step)
+        self.fold(name, "aggregate", SharedCodec::new(codec), Some(look), step)
     }
 
-    /// The table that `step` makes of the records; `look` decodes what `step` will look at.
+    /// The table that `step` makes of the records; `look` decodes what `step` will look at; `None` where
+    /// it looks at no value.
     pub(crate) fn fold<A: Send + 'static>(
         &self,
         name: &str,
         operator: &str,
         value: SharedCodec<A>,
-        look: Look<K, V>,
+        look: Option<Look<K, V>>,
         step: impl Fn(&Record<'_, K, V>, Option<A>) -> Result<Option<A>, ProcessError> + Send + Sync + 'static,
     ) -> KTable<K, A> {
         let title = format!("{operator}({name})");
@@ -96,7 +97,8 @@ pub(crate) fn look<K: 'static, V: 'static>(record: &Record<'_, K, V>) -> Result<
 struct Fold<K, V, A, S> {
     name: Arc<str>,
     table: Materialized<K, A>,
-    look: Look<K, V>,
+    /// `None` where values are not looked at.
+    look: Option<Look<K, V>>,
     step: Arc<S>,
     types: PhantomData<fn(V)>,
 }
@@ -141,8 +143,14 @@ where
         if record.value.is_none() {
             return cx.drop_record(Dropped::NullValue);
         }
-        (self.look)(record)?;
+        if let Some(look) = self.look {
+            look(record)?;
+        }
         let folded = cx.with_key(&self.name, record.key, &self.table.key, |key, cx| self.fold(key, record, cx))?;
         if folded.is_none() { cx.drop_record(Dropped::NullKey) } else { Ok(()) }
+    }
+
+    fn looks(&self, _wire: CodecId) -> bool {
+        self.look.is_some()
     }
 }

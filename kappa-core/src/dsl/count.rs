@@ -24,6 +24,6 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     /// ```
     pub fn count(&self, name: &str) -> KTable<K, i64> {
         let step = |_: &Record<'_, K, V>, count: Option<i64>| Ok(Some(count.unwrap_or(0) + 1));
-        self.fold(name, "count", SharedCodec::new(i64_be()), |_| Ok(()), step)
+        self.fold(name, "count", SharedCodec::new(i64_be()), None, step)
     }
 }

@@ -37,6 +37,6 @@ impl<K: 'static, V: Clone + Send + 'static> KGroupedStream<K, V> {
                 (old, None) => old,
             })
         };
-        self.fold(name, "reduce", codec, look, step)
+        self.fold(name, "reduce", codec, Some(look), step)
     }
 }

@@ -161,7 +161,7 @@ fn source_node<K: 'static, V: 'static>(
     let make = move |assembly: &mut Assembly<'_>, node| -> Erased {
         let next: Next<K, V> = assembly.next(node);
         let entry: Box<dyn Entry> =
-            Box::new(SourceEntry { name: assembly.name(node), key: key.clone(), value: value.clone(), eager, next });
+            Box::new(SourceEntry::new(assembly.name(node), key.clone(), value.clone(), eager, next));
         Box::new(entry)
     };
     graph.add(&name, "source", &[], kind, Arc::new(make))

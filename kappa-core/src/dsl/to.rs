@@ -1,7 +1,7 @@
 //! Writes records to a topic.
 
 use super::{KStream, KTable};
-use crate::codec::SharedCodec;
+use crate::codec::{CodecId, SharedCodec};
 use crate::processor::{Cx, Dropped, Receiver, unencodable};
 use crate::record::Record;
 use crate::task::ProcessError;
@@ -120,5 +120,9 @@ impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
             None if self.keyed => cx.drop_record(Dropped::NullKey),
             None => self.send(record, None, cx),
         }
+    }
+
+    fn looks(&self, wire: CodecId) -> bool {
+        wire != self.value.id
     }
 }

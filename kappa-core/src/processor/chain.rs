@@ -1,6 +1,7 @@
 //! Chains of operators: typed, made once a task, called by reference.
 
 use super::Cx;
+use crate::codec::CodecId;
 use crate::record::Record;
 use crate::task::ProcessError;
 use std::any::Any;
@@ -10,6 +11,12 @@ use std::marker::PhantomData;
 pub(crate) trait Receiver<K, V>: Send {
     /// Runs one record to the end of the chain.
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError>;
+
+    /// Whether anything in the chain may look at a value that came as bytes of the codec `wire`. Where nothing does, it
+    /// is never decoded.
+    fn looks(&self, _wire: CodecId) -> bool {
+        true
+    }
 }
 
 /// What follows an operator.
@@ -22,6 +29,10 @@ impl<K, V> Receiver<K, V> for Discard {
     fn receive(&mut self, _record: &Record<'_, K, V>, _cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         Ok(())
     }
+
+    fn looks(&self, _wire: CodecId) -> bool {
+        false
+    }
 }
 
 /// Several children: each gets the record in turn, down to the end of its chain.
@@ -30,6 +41,10 @@ pub(crate) struct Fan<K, V>(pub(crate) Vec<Next<K, V>>);
 impl<K, V> Receiver<K, V> for Fan<K, V> {
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         self.0.iter_mut().try_for_each(|child| child.receive(record, cx))
+    }
+
+    fn looks(&self, wire: CodecId) -> bool {
+        self.0.iter().any(|child| child.looks(wire))
     }
 }
 

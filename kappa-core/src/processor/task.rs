@@ -7,7 +7,7 @@
 
 use super::context::{Cx, Origin, TaskState};
 use super::materialized::Flush;
-use crate::codec::SharedCodec;
+use crate::codec::{CodecError, SharedCodec};
 use crate::log::RecordView;
 use crate::record::{Lazy, Record};
 use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
@@ -74,16 +74,36 @@ impl TaskProcessor for FusedTask {
 
 /// Where records of a topic enter.
 pub(crate) struct SourceEntry<K, V> {
-    pub(crate) name: Arc<str>,
-    pub(crate) key: SharedCodec<K>,
-    pub(crate) value: SharedCodec<V>,
+    name: Arc<str>,
+    key: SharedCodec<K>,
+    value: SharedCodec<V>,
     /// Decode on arrival, so that bad records are found where they enter. Not for topics that this
     /// topology writes itself.
-    pub(crate) eager: bool,
-    pub(crate) next: Next<K, V>,
+    eager: bool,
+    /// Whether anything downstream may look at the value: else it is only checked.
+    looks: bool,
+    next: Next<K, V>,
 }
 
 const NULL_KEY: &str = "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
+
+impl<K, V: 'static> SourceEntry<K, V> {
+    pub(crate) fn new(
+        name: Arc<str>,
+        key: SharedCodec<K>,
+        value: SharedCodec<V>,
+        eager: bool,
+        next: Next<K, V>,
+    ) -> Self {
+        let looks = next.looks(value.id);
+        Self { name, key, value, eager, looks, next }
+    }
+
+    fn check(&self, value: &[u8]) -> Result<(), ProcessError> {
+        let unusable = |error: CodecError| ProcessError::Undecodable { part: "value", reason: error.reason };
+        self.value.codec.check(value).map_err(unusable)
+    }
+}
 
 impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
     fn enter(&mut self, record: &SourceRecord<'_>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
@@ -95,7 +115,10 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
         let record = Record { key: &key, value: value.as_ref(), timestamp_ms, headers: &record.headers };
         if self.eager {
             record.key()?;
-            record.value()?;
+            match value.as_ref().and_then(|value| value.unread()).filter(|_| !self.looks) {
+                Some(bytes) => self.check(bytes)?,
+                None => _ = record.value()?,
+            }
         }
         self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
     }

@@ -12,7 +12,8 @@ use crate::log::Member;
 use crate::task::TaskProcessor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Who has a task's stores open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub struct Shared {
     /// For each worker; `None` once it takes no more.
     commands: Vec<Mutex<Option<Vec<WorkerCommand>>>>,
     restores: Mutex<Vec<RestoreRequest>>,
+    restore_asked: Condvar,
     assigned: Mutex<BTreeSet<usize>>,
     stopping: AtomicBool,
     failure: Mutex<Option<Arc<Error>>>,
@@ -86,6 +88,7 @@ impl Shared {
             holders: Mutex::default(),
             commands: (0..workers).map(|_| Mutex::new(Some(Vec::new()))).collect(),
             restores: Mutex::default(),
+            restore_asked: Condvar::new(),
             assigned: Mutex::default(),
             stopping: AtomicBool::new(false),
             failure: Mutex::default(),
@@ -158,6 +161,14 @@ impl Shared {
 
     pub(crate) fn request_restore(&self, request: RestoreRequest) {
         lock(&self.restores).push(request);
+        self.restore_asked.notify_all();
+    }
+
+    /// Waits until a restore is asked for, at most so long.
+    pub(crate) fn wait_for_restore(&self, at_most: Duration) {
+        let restores = lock(&self.restores);
+        // Woken early, or by a lock that a panic poisoned: whoever waits looks for itself.
+        drop(self.restore_asked.wait_timeout_while(restores, at_most, |restores| restores.is_empty()));
     }
 
     pub(crate) fn take_restores(&self, max: usize) -> Vec<RestoreRequest> {

@@ -69,6 +69,7 @@ pub(crate) fn run_restorer(mut restorer: Restorer, clock: Clock, shared: &Shared
         }
         match restorer.turn(clock.now_ms(), RESTORE_WAIT) {
             Ok(true) => {}
+            Ok(false) if restorer.is_idle() => shared.wait_for_restore(IDLE_WAIT),
             Ok(false) => std::thread::sleep(RESTORE_WAIT),
             Err(error) => break Err(error),
         }

@@ -2,7 +2,7 @@
 //! while they are unchanged.
 
 use super::{AT_COMMIT, AT_ONCE, Outcome};
-use kappa_core::codec::{Codec, CodecError, i64_be, utf8};
+use kappa_core::codec::{Codec, CodecError, bytes, i64_be, utf8};
 use kappa_core::testing::TestDriver;
 use kappa_core::topology::Topology;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Text that counts how often it is decoded and encoded.
 #[derive(Debug, Clone, Default)]
 struct Counted {
+    checked: Arc<AtomicUsize>,
     decoded: Arc<AtomicUsize>,
     encoded: Arc<AtomicUsize>,
 }
@@ -32,6 +33,43 @@ impl Codec<String> for Counted {
         self.decoded.fetch_add(1, Relaxed);
         utf8().decode(bytes)
     }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        self.checked.fetch_add(1, Relaxed);
+        utf8().decode(bytes).map(drop)
+    }
+}
+
+/// What is only counted, or passed on in the codec it came in, is checked where it enters and never decoded.
+#[test]
+fn a_value_that_nobody_looks_at_is_only_checked() -> Outcome {
+    let value = Counted::default();
+    let mut app = Topology::builder();
+    let input = app.stream("in", utf8(), value.clone());
+    input.to("same");
+    input.group_by_key().count("counts").to("out");
+    let driver = TestDriver::with_options(&app.build()?, AT_ONCE)?;
+    driver.input("in", utf8(), utf8()).pipe("k", "v", 0)?;
+    assert_eq!((value.checked.swap(0, Relaxed), value.take()), (1, (0, 0)));
+    let refused = driver.input("in", utf8(), bytes()).pipe("k".to_owned(), vec![0xff], 1);
+    assert!(refused.unwrap_err().to_string().contains("value can't be"), "found where it enters");
+    assert_eq!(driver.output("out", utf8(), i64_be()).read_values()?, [Some(1)]);
+    Ok(())
+}
+
+/// One operator that looks is enough: the value is decoded once, for all.
+#[test]
+fn a_value_that_somebody_looks_at_is_decoded_and_not_checked() -> Outcome {
+    let value = Counted::default();
+    let mut app = Topology::builder();
+    let input = app.stream("in", utf8(), value.clone());
+    input.to("same");
+    input.filter(|_, value| value.is_empty()).to("empty");
+    input.with_value_codec(utf8()).to("other");
+    let driver = TestDriver::new(&app.build()?)?;
+    driver.input("in", utf8(), utf8()).pipe("k", "v", 0)?;
+    assert_eq!((value.checked.swap(0, Relaxed), value.take()), (0, (1, 0)));
+    Ok(())
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::small::Small;
+
 /// The typed value of a key, as reads see it.
 #[derive(Debug)]
 pub(super) enum Current<V> {
@@ -29,7 +31,7 @@ pub(super) enum Encoded {
     /// The layer says nothing.
     Nothing,
     Deleted,
-    Row(Box<[u8]>),
+    Row(Small),
 }
 
 impl Encoded {
@@ -63,7 +65,7 @@ enum Counted {
 
 #[derive(Debug)]
 pub(super) struct Cell<V> {
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Small,
     hash: u64,
     pub(super) current: Current<V>,
     pub(super) timestamp_ms: i64,
@@ -79,11 +81,11 @@ pub(super) struct Cell<V> {
     pub(super) dirty: bool,
     referenced: bool,
     counted: Counted,
-    counted_bytes: usize,
+    counted_bytes: u32,
     /// Its place in the ring while it is counted clean.
     ring_at: u32,
     /// Encoded length of the value when it was last seen.
-    pub(super) value_len: usize,
+    pub(super) value_len: u32,
 }
 
 impl<V> Cell<V> {
@@ -185,7 +187,7 @@ impl<V> Cells<V> {
             entry.remove();
         }
         if let Some(ordered) = &mut self.ordered {
-            ordered.remove(&cell.key);
+            ordered.remove(&*cell.key);
         }
         self.free.push(index);
     }
@@ -199,16 +201,17 @@ impl<V> Cells<V> {
         self.discount(index);
         let cell = self.slots[index as usize].as_mut().expect("only cells that are there are counted");
         // The cell, its place in table, slots and ring, the key, and a value of about its encoded size.
-        cell.counted_bytes = size_of::<Option<Cell<V>>>() + 12 + cell.key.len() + cell.value_len;
+        let bytes = size_of::<Option<Cell<V>>>() + 12 + cell.key.len() + cell.value_len as usize;
+        cell.counted_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         match (cell.dirty, &cell.current) {
             (true, _) => {
                 cell.counted = Counted::Dirty;
-                self.dirty_bytes += cell.counted_bytes;
+                self.dirty_bytes += cell.counted_bytes as usize;
             }
             (false, Current::Unknown) => {}
             (false, _) => {
                 cell.counted = Counted::Clean;
-                self.clean_bytes += cell.counted_bytes;
+                self.clean_bytes += cell.counted_bytes as usize;
                 cell.ring_at = self.ring.len() as u32;
                 self.ring.push(index);
             }
@@ -220,9 +223,9 @@ impl<V> Cells<V> {
         let ring_at = cell.ring_at;
         match std::mem::replace(&mut cell.counted, Counted::No) {
             Counted::No => {}
-            Counted::Dirty => self.dirty_bytes -= cell.counted_bytes,
+            Counted::Dirty => self.dirty_bytes -= cell.counted_bytes as usize,
             Counted::Clean => {
-                self.clean_bytes -= cell.counted_bytes;
+                self.clean_bytes -= cell.counted_bytes as usize;
                 self.ring.swap_remove(ring_at as usize);
                 if let Some(&moved) = self.ring.get(ring_at as usize)
                     && let Some(moved) = &mut self.slots[moved as usize]
@@ -267,7 +270,7 @@ impl<V> Cells<V> {
         let slots = &self.slots;
         self.ordered.get_or_insert_with(|| {
             let cells = slots.iter().enumerate();
-            cells.filter_map(|(at, cell)| Some((cell.as_ref()?.key.clone(), at as u32))).collect()
+            cells.filter_map(|(at, cell)| Some((Box::from(&*cell.as_ref()?.key), at as u32))).collect()
         })
     }
 

@@ -4,12 +4,8 @@ use std::mem;
 
 use super::BufferedStore;
 use super::cell::{Current, Encoded, Stored};
-use crate::row::write_row;
-use crate::{Entry, Layer, ManagedStore, Mark, StateError, StoreId};
-
-/// A restore is written in steps of about so many bytes or records.
-const RESTORE_STEP_BYTES: usize = 32 * 1024 * 1024;
-const RESTORE_STEP_RECORDS: usize = 500_000;
+use super::restoring::{Restoring, first_bytes};
+use crate::{Layer, ManagedStore, Mark, StateError, StoreId};
 
 /// What is committed and not yet in the store behind.
 #[derive(Debug, Default)]
@@ -20,14 +16,6 @@ pub(super) struct Tail {
     bytes: u64,
     /// When the oldest was committed.
     since_ms: Option<i64>,
-}
-
-/// Changelog records on their way into the store behind.
-#[derive(Debug)]
-pub(super) struct Restoring {
-    entries: Vec<Entry>,
-    bytes: usize,
-    next_offset: i64,
 }
 
 impl<V: 'static> BufferedStore<V> {
@@ -41,24 +29,19 @@ impl<V: 'static> BufferedStore<V> {
     fn write_tail(&mut self) -> Result<(), StateError> {
         let Some(mark) = self.mark.clone() else { return Ok(()) };
         let order = self.sorted_tail();
-        let mut layer = Layer { entries: Vec::with_capacity(order.len()) };
-        for &index in &order {
-            let cell = &mut self.cells[index];
-            let row = match mem::replace(&mut cell.committed, Encoded::Nothing) {
-                Encoded::Row(row) => Some(row),
+        let entry = |&index: &u32| {
+            let cell = &self.cells[index];
+            let row = match &cell.committed {
+                Encoded::Row(row) => Some(&**row),
                 _ => None,
             };
-            layer.entries.push((cell.key.clone(), row));
+            (&*cell.key, row)
+        };
+        let layer = Layer { entries: order.iter().map(entry).collect() };
+        self.store.apply(&layer, &mark)?;
+        for index in order {
+            self.settle(index);
         }
-        let outcome = self.store.apply(&layer, &mark);
-        for (index, (_, row)) in order.into_iter().zip(layer.entries) {
-            if outcome.is_ok() {
-                self.settle(index, row);
-            } else {
-                self.cells[index].committed = row.map_or(Encoded::Deleted, Encoded::Row);
-            }
-        }
-        outcome?;
         self.tail = Tail::default();
         self.cells.sweep(self.options.cache_bytes, self.cells.full_round(), None);
         Ok(())
@@ -66,14 +49,8 @@ impl<V: 'static> BufferedStore<V> {
 
     /// The cells of the tail by key.
     fn sorted_tail(&self) -> Vec<u32> {
-        let first_bytes = |index: u32| {
-            let key = &self.cells[index].key;
-            let mut first = [0; 8];
-            let len = key.len().min(8);
-            first[..len].copy_from_slice(&key[..len]);
-            u64::from_be_bytes(first)
-        };
-        let mut order: Vec<(u64, u32)> = self.tail.cells.iter().map(|&index| (first_bytes(index), index)).collect();
+        let mut order: Vec<(u64, u32)> =
+            self.tail.cells.iter().map(|&index| (first_bytes(&self.cells[index].key), index)).collect();
         // Most keys differ in their first bytes: only the others are looked up.
         order.sort_unstable_by(|(a_first, a), (b_first, b)| {
             a_first.cmp(b_first).then_with(|| self.cells[*a].key.cmp(&self.cells[*b].key))
@@ -82,10 +59,14 @@ impl<V: 'static> BufferedStore<V> {
     }
 
     /// The committed row of a cell is in the store behind.
-    fn settle(&mut self, index: u32, row: Option<Box<[u8]>>) {
+    fn settle(&mut self, index: u32) {
         let cell = &mut self.cells[index];
+        let row = match mem::replace(&mut cell.committed, Encoded::Nothing) {
+            Encoded::Row(row) => Some(row),
+            _ => None,
+        };
         cell.stored = if row.is_some() { Stored::Present } else { Stored::Absent };
-        cell.stored_row = if self.options.keep_old { row } else { None };
+        cell.stored_row = row.filter(|_| self.options.keep_old).map(|row| Box::from(&*row));
         if !cell.is_pinned() && !matches!(cell.current, Current::Present(_)) {
             self.cells.remove(index);
         }
@@ -93,25 +74,11 @@ impl<V: 'static> BufferedStore<V> {
 
     fn write_restored(&mut self) -> Result<(), StateError> {
         let Some(restoring) = &mut self.restoring else { return Ok(()) };
-        // The last of equal keys counts: the sort is stable.
-        let mut entries = mem::take(&mut restoring.entries);
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        entries.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            if same {
-                mem::swap(later, kept);
-            }
-            same
-        });
         let operator_time = self.store.mark().map(|mark| mark.operator_time.clone()).unwrap_or_default();
         let mark = Mark { changelog_offset: restoring.next_offset, operator_time };
-        let layer = Layer { entries };
-        let outcome = self.store.apply(&layer, &mark);
-        if outcome.is_err() {
-            restoring.entries = layer.entries;
-            return outcome;
-        }
-        restoring.bytes = 0;
+        // Where that fails everything is still there.
+        self.store.apply(&restoring.layer(), &mark)?;
+        restoring.clear();
         self.cells.clear();
         Ok(())
     }
@@ -145,19 +112,13 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
         if !self.is_quiet() {
             return Err(self.misuse("a restore needs a buffer without changes"));
         }
-        let restoring = self.restoring.get_or_insert_with(|| Restoring { entries: Vec::new(), bytes: 0, next_offset });
+        let restoring = self.restoring.get_or_insert_with(|| Restoring::from(next_offset));
         for (key, value, timestamp_ms) in records {
-            let row = value.map(|value| {
-                let mut row = Vec::with_capacity(value.len() + 8);
-                write_row(timestamp_ms, value, &mut row);
-                row.into_boxed_slice()
-            });
-            restoring.bytes += key.len() + row.as_ref().map_or(0, |row| row.len()) + 32;
-            restoring.entries.push((key.into(), row));
+            restoring.put(key, value, timestamp_ms);
         }
         // Only now: a step that is written in mid-batch would need a mark in mid-batch.
         restoring.next_offset = next_offset;
-        if restoring.bytes >= RESTORE_STEP_BYTES || restoring.entries.len() >= RESTORE_STEP_RECORDS {
+        if restoring.is_step() {
             self.write_restored()?;
         }
         Ok(())

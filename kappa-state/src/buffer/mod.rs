@@ -18,7 +18,9 @@
 
 mod cell;
 mod managed;
+mod restoring;
 mod scan;
+mod small;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -30,7 +32,8 @@ use std::mem;
 use std::sync::Arc;
 
 use self::cell::{Cells, Current, Encoded, Stored};
-use self::managed::{Restoring, Tail};
+use self::managed::Tail;
+use self::restoring::Restoring;
 use crate::row::decode_row;
 use crate::{Codec, KeyValueStore, Mark, StateError, StoreId, TailBound};
 
@@ -165,7 +168,8 @@ impl<V: 'static> BufferedStore<V> {
             }
             None => {
                 let row = self.read_behind(key)?;
-                self.insert_clean(hash, key, row)
+                // Counted below, as what it is then.
+                self.insert_found(hash, key, row)
             }
         };
         let cell = &mut self.cells[index];
@@ -180,7 +184,10 @@ impl<V: 'static> BufferedStore<V> {
                 let timestamp_ms = self.cells[index].timestamp_ms;
                 self.write(index, None, timestamp_ms);
             }
-            None => self.cells[index].current = Current::Absent,
+            None => {
+                self.cells[index].current = Current::Absent;
+                self.count_clean(index);
+            }
         }
         Ok(())
     }
@@ -254,20 +261,32 @@ impl<V: 'static> BufferedStore<V> {
 
     /// Adds a cell with what `read_behind` found; the row is still in `self.row`.
     fn insert_clean(&mut self, hash: u64, key: &[u8], found: Option<(V, i64)>) -> u32 {
+        let index = self.insert_found(hash, key, found);
+        self.count_clean(index);
+        index
+    }
+
+    /// As `insert_clean`, but the cell is not counted yet.
+    fn insert_found(&mut self, hash: u64, key: &[u8], found: Option<(V, i64)>) -> u32 {
         let index = self.cells.insert(hash, key);
         let cell = &mut self.cells[index];
         cell.stored = if found.is_some() { Stored::Present } else { Stored::Absent };
         if found.is_some() {
-            cell.value_len = self.row.len();
+            cell.value_len = u32::try_from(self.row.len()).unwrap_or(u32::MAX);
             if self.options.keep_old {
                 cell.stored_row = Some(self.row.as_slice().into());
             }
         }
-        self.fill_clean(index, found);
+        self.fill(index, found);
         index
     }
 
     fn fill_clean(&mut self, index: u32, found: Option<(V, i64)>) {
+        self.fill(index, found);
+        self.count_clean(index);
+    }
+
+    fn fill(&mut self, index: u32, found: Option<(V, i64)>) {
         let cell = &mut self.cells[index];
         cell.current = match found {
             Some((value, timestamp_ms)) => {
@@ -276,6 +295,10 @@ impl<V: 'static> BufferedStore<V> {
             }
             None => Current::Absent,
         };
+    }
+
+    /// Counts a clean cell, and makes room for it.
+    fn count_clean(&mut self, index: u32) {
         self.cells.recount(index);
         self.cells.sweep(self.options.cache_bytes, SWEEP_STEPS, Some(index));
     }

@@ -114,7 +114,7 @@ impl<V: 'static> BufferedStore<V> {
             (Current::Absent, ..) | (_, Encoded::Deleted, _) | (_, Encoded::Nothing, Encoded::Deleted) => {
                 return Ok(ControlFlow::Continue(()));
             }
-            (_, Encoded::Row(row), _) | (_, Encoded::Nothing, Encoded::Row(row)) => row,
+            (_, Encoded::Row(row), _) | (_, Encoded::Nothing, Encoded::Row(row)) => &**row,
             (_, Encoded::Nothing, Encoded::Nothing) => match stored {
                 Some(row) if cell.stored != Stored::Absent => row,
                 _ => return Ok(ControlFlow::Continue(())),

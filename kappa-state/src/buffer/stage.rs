@@ -95,7 +95,7 @@ impl<V: 'static> BufferedStore<V> {
         cell.dirty = false;
         if !staged.is_nothing() {
             let bytes = cell.key.len() + staged.len();
-            cell.value_len = staged.len();
+            cell.value_len = u32::try_from(staged.len()).unwrap_or(u32::MAX);
             match mem::replace(&mut cell.staged, staged) {
                 Encoded::Nothing => self.staged.push(index),
                 replaced => self.staged_bytes -= cell.key.len() + replaced.len(),
@@ -130,7 +130,8 @@ impl<V: 'static> BufferedStore<V> {
         }
         let cell = &self.cells[index];
         let bytes = match (&cell.staged, &cell.committed, &cell.stored_row, cell.stored) {
-            (Encoded::Row(bytes), ..) | (_, Encoded::Row(bytes), ..) | (_, _, Some(bytes), _) => bytes,
+            (Encoded::Row(bytes), ..) | (_, Encoded::Row(bytes), ..) => &**bytes,
+            (_, _, Some(bytes), _) => bytes,
             // `existed` has just read it.
             (.., Stored::Unknown) => row.as_slice(),
             _ => {

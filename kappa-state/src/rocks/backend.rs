@@ -50,7 +50,9 @@ enum Use {
 /// What a backend and its stores share. Fields are dropped in order: the database, then the lock.
 pub(super) struct Shared {
     db: Arc<Db>,
-    pub(super) store_options: Options,
+    store_options: Options,
+    /// Those of the files that layers are written as.
+    pub(super) layer_options: Options,
     stores: Mutex<BTreeMap<StoreId, Use>>,
     files: AtomicU64,
     directory: StateDirectory,
@@ -101,8 +103,9 @@ impl RocksBackend {
         let families = names.iter().map(|name| (name.as_str(), store_options.clone()));
         let db = Db::open_cf_with_opts(&database_options, &path, families).map_err(|error| failed(&error))?;
         let stores = names.iter().filter_map(|name| Some((store_id(name)?, Use::Closed))).collect();
-        let shared =
-            Shared { db: Arc::new(db), store_options, stores: Mutex::new(stores), files: AtomicU64::new(0), directory };
+        let layer_options = options::layer(&options.memory);
+        let (stores, files) = (Mutex::new(stores), AtomicU64::new(0));
+        let shared = Shared { db: Arc::new(db), store_options, layer_options, stores, files, directory };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -60,7 +60,7 @@ pub(super) fn database(memory: &MemoryBudget) -> Options {
     options
 }
 
-/// The options of one column family, and of the files that are made for it.
+/// The options of one column family.
 pub(super) fn store(memory: &MemoryBudget) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&memory.cache);
@@ -83,5 +83,15 @@ pub(super) fn store(memory: &MemoryBudget) -> Options {
     options.set_universal_compaction_options(&universal);
     options.set_level_zero_file_num_compaction_trigger(MERGE_FILES);
     options.set_write_buffer_size(1024 * 1024);
+    options
+}
+
+/// The options of the file that a layer is written as.
+///
+/// Not compressed: a layer is small, is read back from memory, and is compressed when it is first merged with others. Compressing
+/// it twice would cost a tenth of what a first-time key does.
+pub(super) fn layer(memory: &MemoryBudget) -> Options {
+    let mut options = store(memory);
+    options.set_compression_type(DBCompressionType::None);
     options
 }

@@ -49,8 +49,8 @@ impl RocksStore {
         }
     }
 
-    fn write_file(&self, file: &Path, layer: &Layer, mark: &Mark) -> Result<(), rocksdb::Error> {
-        let mut writer = SstFileWriter::create(&self.shared.store_options);
+    fn write_file(&self, file: &Path, layer: &Layer<'_>, mark: &Mark) -> Result<(), rocksdb::Error> {
+        let mut writer = SstFileWriter::create(&self.shared.layer_options);
         let mut data_key = vec![DATA];
         writer.open(file)?;
         writer.put(MARK_KEY, encode_mark(mark))?;
@@ -110,7 +110,7 @@ impl KeyValueStore for RocksStore {
         Ok(Box::new(Cursor::new(&self.id, &self.family, from, to, direction)))
     }
 
-    fn apply(&mut self, layer: &Layer, mark: &Mark) -> Result<(), StateError> {
+    fn apply(&mut self, layer: &Layer<'_>, mark: &Mark) -> Result<(), StateError> {
         let file = self.shared.new_file();
         fault::point(Point::BeforeFile);
         let written = self.write_file(&file, layer, mark);

@@ -33,8 +33,8 @@ fn mark(changelog_offset: i64) -> Mark {
     Mark { changelog_offset, operator_time: format!("at {changelog_offset}").into_bytes() }
 }
 
-fn layer(entries: &[(&[u8], Option<&[u8]>)]) -> Layer {
-    Layer { entries: entries.iter().map(|(key, value)| ((*key).into(), value.map(Into::into))).collect() }
+fn layer<'l>(entries: &[(&'l [u8], Option<&'l [u8]>)]) -> Layer<'l> {
+    Layer { entries: entries.to_vec() }
 }
 
 fn get(store: &dyn KeyValueStore, key: &[u8]) -> Option<Vec<u8>> {

@@ -14,24 +14,25 @@ use super::close::within;
 use super::describe::describe;
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
-use super::sys::{Admin, Client, Code, GroupPlace, Kind, Outgoing, PartitionList, RawError, Topic};
+use super::sys::{Admin, Client, Code, GroupPlace, Kind, PartitionList, RawError, Topic};
 use crate::log::{
-    Append, AppendBatch, AppendEntry, AppendOptions, DEFAULT_DEADLINE, LogError, MemberStamp, OffsetCommit, Position,
-    TopicHandle,
+    Append, AppendBatch, AppendOptions, DEFAULT_DEADLINE, LogError, MemberStamp, OffsetCommit, Position, TopicHandle,
 };
 use calls::Calls;
 use conf::conf_of;
 use deliveries::Deliveries;
+use parcels::Parcels;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 mod calls;
 mod conf;
 mod deliveries;
+mod parcels;
+mod produce;
 
 /// Longer than the transaction's own time-out, after which the log has aborted it.
 const BEYOND_TRANSACTION: Duration = Duration::from_secs(5);
-const FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// Appends records.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(super) struct KafkaAppend {
     state: State,
     /// A record of this transaction was refused by the log.
     has_gap: bool,
+    parcels: Parcels,
     settings: KafkaSettings,
     options: AppendOptions,
     calls: Calls,
@@ -91,6 +93,7 @@ impl KafkaAppend {
             reported: Vec::new(),
             state,
             has_gap: false,
+            parcels: Parcels::default(),
             settings: settings.clone(),
             options,
             calls: Calls::start()?,
@@ -184,81 +187,6 @@ impl KafkaAppend {
                 Err(self.hooks.explain("look up a topic", error))
             }
         }
-    }
-
-    fn check_target(&mut self, entry: &AppendEntry) -> Result<(), LogError> {
-        let index = entry.topic.0 as usize;
-        let Some(known) = self.topics.get(index) else {
-            return Err(LogError::Misuse { operation: "append", reason: format!("{:?} is not a topic", entry.topic) });
-        };
-        let missing = || LogError::PartitionMissing { topic: known.name.clone(), partition: entry.partition };
-        if entry.partition < 0 {
-            return Err(missing());
-        }
-        if entry.partition >= known.partitions {
-            // Partitions may have been added since.
-            let partitions = self.look_up(&known.name)?;
-            if entry.partition >= partitions {
-                return Err(missing());
-            }
-            self.topics[index].partitions = partitions;
-        }
-        Ok(())
-    }
-
-    /// Hands one record over, waiting while the buffer is full.
-    fn produce(&mut self, batch: &AppendBatch, entry: &AppendEntry) -> Result<(), LogError> {
-        let known = &mut self.topics[entry.topic.0 as usize];
-        if let Some(reported @ false) = known.reported.get_mut(entry.partition as usize) {
-            *reported = true;
-            self.reported.push((entry.topic, entry.partition));
-        }
-        let record = Outgoing {
-            topic: &known.handle,
-            partition: entry.partition,
-            // librdkafka takes 0 as "now": the next millisecond is the nearest it can write.
-            timestamp_ms: if entry.timestamp_ms == 0 { 1 } else { entry.timestamp_ms },
-            key: entry.key.as_ref().map(|range| batch.slice(range)),
-            value: entry.value.as_ref().map(|range| batch.slice(range)),
-            headers: &entry.headers,
-        };
-        let mut full_since = None;
-        loop {
-            let error = match self.client.produce(&record) {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            match error.code {
-                Code::LOCAL_QUEUE_FULL => {
-                    let since = *full_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= DEFAULT_DEADLINE {
-                        let error = LogError::Timeout { operation: "append", deadline: DEFAULT_DEADLINE };
-                        return Err(self.hooks.explain("append", error));
-                    }
-                    std::thread::sleep(FULL_PAUSE);
-                }
-                Code::MESSAGE_TOO_LARGE => {
-                    let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-                    return Err(LogError::RecordTooLarge { topic: known.name.clone(), bytes });
-                }
-                code if is_missing_topic(code) => {
-                    return Err(LogError::TopicMissing { topic: known.name.clone() });
-                }
-                Code::LOCAL_UNKNOWN_PARTITION => {
-                    let (topic, partition) = (known.name.clone(), entry.partition);
-                    return Err(LogError::PartitionMissing { topic, partition });
-                }
-                _ => return Err(self.failed(During::Transaction, "append", DEFAULT_DEADLINE, &error)),
-            }
-        }
-    }
-
-    fn append_all(&mut self, batch: &AppendBatch) -> Result<(), LogError> {
-        for entry in &batch.entries {
-            self.check_target(entry)?;
-            self.produce(batch, entry)?;
-        }
-        Ok(())
     }
 
     /// Takes the positions noted since they were last taken.

@@ -33,6 +33,6 @@ pub(super) fn conf_of(settings: &KafkaSettings, options: &AppendOptions) -> Resu
     }
     let mut conf = settings.conf(&options.client_id, &suggested, &owned)?;
     conf.set_events(EVENTS);
-    conf.note_acknowledged_offsets();
+    conf.intercept();
     Ok(conf)
 }

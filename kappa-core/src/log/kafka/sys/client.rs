@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 unsafe extern "C" {
     #[link_name = "rd_kafka_fatal_error"]
@@ -24,6 +25,14 @@ pub(in super::super) trait Hooks: Send + Sync + fmt::Debug {
 /// What the callbacks find behind the client's opaque pointer.
 pub(super) struct Opaque {
     pub(super) hooks: Arc<dyn Hooks>,
+    /// Whether messages may be produced with stamps: see [`super::stamped`].
+    pub(super) stamps: AtomicBool,
+}
+
+impl Opaque {
+    pub(super) fn new(hooks: Arc<dyn Hooks>) -> Self {
+        Self { hooks, stamps: AtomicBool::new(false) }
+    }
 }
 
 /// One librdkafka client. Destroyed on a thread of its own when the last `Arc` goes.
@@ -52,6 +61,11 @@ impl Client {
     /// The handle, alive as long as `self`.
     pub(super) fn raw(&self) -> *mut ffi::rd_kafka_t {
         self.rk.as_ptr()
+    }
+
+    /// What the callbacks find behind the client's opaque pointer.
+    pub(super) fn opaque(&self) -> &Opaque {
+        self.opaque.as_deref().expect("taken only when the client is dropped")
     }
 
     /// The error that made the client of no use, if there is one.

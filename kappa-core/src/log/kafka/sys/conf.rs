@@ -47,8 +47,9 @@ impl Conf {
         unsafe { ffi::rd_kafka_conf_set_events(self.0.as_ptr(), events as c_int) };
     }
 
-    /// Makes the producer note acknowledged offsets in the `Slot`s of its messages.
-    pub(in super::super) fn note_acknowledged_offsets(&mut self) {
+    /// Makes the producer note acknowledged offsets in the `Slot`s of its messages, and take records in parcels where
+    /// it can.
+    pub(in super::super) fn intercept(&mut self) {
         // SAFETY: a live configuration object, a static name, a function that lives for ever.
         unsafe {
             ffi::rd_kafka_conf_interceptor_add_on_new(
@@ -62,7 +63,7 @@ impl Conf {
 
     /// Makes the client; the error is librdkafka's words.
     pub(in super::super) fn build(self, kind: Kind, hooks: Arc<dyn Hooks>) -> Result<Arc<Client>, String> {
-        let mut opaque = Box::new(Opaque { hooks });
+        let mut opaque = Box::new(Opaque::new(hooks));
         let raw_kind = match kind {
             Kind::Producer => ffi::rd_kafka_type_t::RD_KAFKA_PRODUCER,
             Kind::Consumer => ffi::rd_kafka_type_t::RD_KAFKA_CONSUMER,

@@ -3,6 +3,7 @@
 //! **Invariants:** a batch owns its messages: each is destroyed once, before the batch lets go of the
 //! client that they point into. An entry is null where its message was moved to another batch.
 
+use super::layout::{self, InnerMessage};
 use super::{Client, Code, Queue, millis, text_of};
 use crate::log::{Header, Headers};
 use rdkafka::bindings as ffi;
@@ -15,15 +16,15 @@ use std::time::Duration;
 /// `rd_kafka_message_t` with its error as a number.
 #[repr(C)]
 pub(super) struct RawMessage {
-    err: c_int,
-    rkt: *mut ffi::rd_kafka_topic_t,
-    partition: i32,
-    payload: *mut c_void,
-    len: usize,
-    key: *mut c_void,
-    key_len: usize,
-    offset: i64,
-    private: *mut c_void,
+    pub(super) err: c_int,
+    pub(super) rkt: *mut ffi::rd_kafka_topic_t,
+    pub(super) partition: i32,
+    pub(super) payload: *mut c_void,
+    pub(super) len: usize,
+    pub(super) key: *mut c_void,
+    pub(super) key_len: usize,
+    pub(super) offset: i64,
+    pub(super) private: *mut c_void,
 }
 
 const _: () = assert!(size_of::<RawMessage>() == size_of::<ffi::rd_kafka_message_t>());
@@ -43,6 +44,8 @@ pub(in super::super) struct MessageHead {
 /// Fetched messages.
 pub(in super::super) struct Batch {
     messages: Vec<*mut RawMessage>,
+    /// Whether messages may be looked at as [`InnerMessage`].
+    is_known: bool,
     client: Arc<Client>,
 }
 
@@ -52,7 +55,7 @@ unsafe impl Send for Batch {}
 impl Batch {
     /// An empty batch.
     pub(in super::super) fn new(client: Arc<Client>) -> Self {
-        Self { messages: Vec::new(), client }
+        Self { messages: Vec::new(), is_known: layout::is_known(), client }
     }
 
     /// Adds up to `max` messages of a consumer's queue; waits until there are that many or `timeout` is over.
@@ -95,7 +98,8 @@ impl Batch {
 
     /// Takes the first `count` messages out.
     pub(in super::super) fn take_front(&mut self, count: usize) -> Batch {
-        Batch { messages: self.messages.drain(..count).collect(), client: self.client.clone() }
+        let messages = self.messages.drain(..count).collect();
+        Batch { messages, is_known: self.is_known, client: self.client.clone() }
     }
 
     /// What is known of a message without looking into it.
@@ -124,6 +128,9 @@ impl Batch {
 
     /// The timestamp, or -1.
     pub(in super::super) fn timestamp(&self, index: usize) -> i64 {
+        if let Some(inner) = self.inner(index) {
+            return if inner.message.err == 0 { inner.timestamp_ms } else { -1 };
+        }
         let message: *const RawMessage = self.message(index);
         // SAFETY: a live message; a null type pointer is not allowed, so one is given.
         unsafe {
@@ -134,6 +141,9 @@ impl Batch {
 
     /// The headers, parsed by librdkafka when first asked for.
     pub(in super::super) fn headers(&self, index: usize) -> Headers {
+        if self.inner(index).is_some_and(InnerMessage::has_no_headers) {
+            return Headers::empty();
+        }
         let message: *const RawMessage = self.message(index);
         let mut headers = ptr::null_mut();
         // SAFETY: a live message, which keeps the headers. Parsing changes the message, so two threads must
@@ -143,6 +153,18 @@ impl Batch {
             return Headers::empty();
         }
         (0..).map_while(|index| header_at(headers, index)).collect()
+    }
+
+    /// All of a message, where its layout is known.
+    fn inner(&self, index: usize) -> Option<&InnerMessage> {
+        if !self.is_known {
+            return None;
+        }
+        let message: *const RawMessage = self.messages[index];
+        assert!(!message.is_null(), "a message that was moved away is not asked for");
+        // SAFETY: every message of a queue is the first part of an `InnerMessage` in this release, with the
+        // fields of a fetched message; alive until destroyed, which needs `&mut self`.
+        Some(unsafe { &*message.cast::<InnerMessage>() })
     }
 
     fn message(&self, index: usize) -> &RawMessage {

@@ -16,11 +16,13 @@ mod client;
 mod conf;
 mod consume;
 mod error;
+mod layout;
 mod list;
 mod message;
 mod metadata;
 mod produce;
 mod queue;
+mod stamped;
 
 pub(super) use admin::{Admin, ListedTopic, OffsetQuery};
 pub(super) use client::{Client, Hooks};
@@ -32,6 +34,7 @@ pub(super) use list::{PartitionList, PartitionResult};
 pub(super) use message::{Batch, MessageHead};
 pub(super) use produce::{Outgoing, Topic};
 pub(super) use queue::{Event, EventKind, Queue};
+pub(super) use stamped::{Parcel, Plain};
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::time::Duration;

@@ -3,6 +3,8 @@
 //! **Invariants:** a [`Slot`] that a message was sent with outlives the client's last acknowledgement:
 //! slots are leaked into the client's lifetime by an `Arc` that [`Topic`] holds, and topics hold the client.
 
+use super::client::Opaque;
+use super::stamped::{self, is_stamp};
 use super::{Client, Code, GroupPlace, PartitionList, RawError, c_string, millis};
 use crate::log::Headers;
 use rdkafka::bindings as ffi;
@@ -51,7 +53,12 @@ impl Topic {
         &self.slots
     }
 
-    fn slot_address(&self, partition: i32) -> *mut c_void {
+    /// The handle, alive as long as `self`.
+    pub(super) fn raw(&self) -> *mut ffi::rd_kafka_topic_t {
+        self.topic.as_ptr()
+    }
+
+    pub(super) fn slot_address(&self, partition: i32) -> *mut c_void {
         let slot = usize::try_from(partition).ok().and_then(|index| self.slots.get(index));
         slot.map_or(ptr::null_mut(), |slot| ptr::from_ref(slot).cast_mut().cast())
     }
@@ -83,8 +90,11 @@ pub(super) unsafe extern "C" fn on_new_producer(
     _text: *mut c_char,
     _size: usize,
 ) -> ffi::rd_kafka_resp_err_t {
-    // SAFETY: the handle is alive; the function lives for ever.
+    // SAFETY: the handle is alive, and its opaque pointer is the `Opaque` it is made with; the functions live for ever.
     unsafe {
+        if let Some(opaque) = ffi::rd_kafka_opaque(rk).cast::<Opaque>().as_ref() {
+            opaque.stamps.store(stamped::add_interceptor(rk), Ordering::Release);
+        }
         ffi::rd_kafka_interceptor_add_on_acknowledgement(
             rk,
             c"kappa".as_ptr(),
@@ -100,10 +110,13 @@ unsafe extern "C" fn on_acknowledgement(
     message: *mut ffi::rd_kafka_message_t,
     _opaque: *mut c_void,
 ) -> ffi::rd_kafka_resp_err_t {
-    // SAFETY: the message is alive for the call; its private pointer is null or a slot, and slots are never
-    // freed. The error is read as a number.
+    // SAFETY: the message is alive for the call; its private pointer is null, a slot, or a stamp in a message that was
+    // refused at once, and slots are never freed. The error is read as a number.
     unsafe {
-        if let Some(slot) = (*message)._private.cast::<Slot>().as_ref() {
+        let private = (*message)._private;
+        if !is_stamp(private)
+            && let Some(slot) = private.cast::<Slot>().as_ref()
+        {
             let code = ptr::addr_of!((*message).err).cast::<c_int>().read();
             let offset = (*message).offset;
             if code == 0 && offset >= 0 {
