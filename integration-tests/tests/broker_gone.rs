@@ -17,7 +17,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Kafka's default; test brokers look every 500 ms, which makes [`SKIPPED_MARKERS`] likely while they start.
 const LATE_CLEAN_UP: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms=10000";
 
-/// What Kafka 4.x logs when it leaves the markers of a transaction out because a partition has no leader for the moment: the
+/// What Kafka 4.3.0 logs when it leaves the markers of a transaction out because a partition has no leader for the moment: the
 /// transaction counts as ended, and stays open in that partition (KAFKA-20734; 3.9 waits for the leader). No client can mend it.
 const SKIPPED_MARKERS: &str = "these partitions are likely deleted already and hence can be skipped";
 

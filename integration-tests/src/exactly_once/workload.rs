@@ -24,7 +24,7 @@ pub struct Workload {
     ///
     /// Not older than a day in runs that kill brokers: a broker that starts again forgets idempotent producers whose last *record* is
     /// older than `producer.id.expiration.ms`, and a batch that the feeder sends again because it heard no answer is then
-    /// appended twice (seen on Kafka 4.3.0). An open transaction protects its producer from that.
+    /// appended twice (doubled input was seen on Kafka 4.3.0; the cause follows from its rule). An open transaction protects its producer from that.
     pub start_ms: i64,
 }
 

@@ -29,7 +29,6 @@ pub(super) use client::{Client, Hooks};
 pub(super) use conf::{Conf, Kind};
 pub(super) use consume::{GroupPlace, assignment_lost, is_cooperative};
 pub(super) use error::{Code, RawError};
-
 pub(super) use list::{PartitionList, PartitionResult};
 pub(super) use message::{Batch, MessageHead};
 pub(super) use produce::{Outgoing, Topic};
