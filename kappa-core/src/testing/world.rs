@@ -140,7 +140,8 @@ impl World {
                 continue;
             }
             let mut old = self.tasks.remove(index);
-            (0..old.processor.store_count()).try_for_each(|store| old.processor.store(store).flush(self.now_ms, true))?;
+            (0..old.processor.store_count())
+                .try_for_each(|store| old.processor.store(store).flush(self.now_ms, true))?;
             let Task { sub_topology, partition, topics, state, processor, .. } = old;
             // Its stores are closed before they are opened again.
             drop(processor);
