@@ -2,17 +2,21 @@
 
 mod chain;
 mod context;
+mod lookup;
 mod materialized;
 mod slot;
 mod store;
 mod task;
+mod times;
 mod user;
 
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
+pub(crate) use lookup::{Getter, Lookup};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
 pub(crate) use slot::Slot;
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
 pub(crate) use task::{FusedTask, SourceEntry};
+pub(crate) use times::{OperatorTimes, TimeSlot};
 pub(crate) use user::Links;
 pub use user::{Processor, ProcessorContext, RecordMetadata};

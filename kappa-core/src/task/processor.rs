@@ -93,4 +93,19 @@ pub trait TaskProcessor: Send {
 
     /// The task is aborted: forget anything kept outside the stores since the last commit.
     fn aborted(&mut self);
+
+    /// What the task knows of time, to be kept beside the committed offsets: ms, `i64::MIN` for what has not begun. No entry
+    /// ever goes back, so the largest of several reports is the newest.
+    fn times(&self) -> Vec<i64> {
+        Vec::new()
+    }
+
+    /// What [`times`](Self::times) said at the last commit, wherever the task ran then. Called before the first record.
+    fn restore_times(&mut self, _times: &[i64]) {}
+
+    /// The wall clock stands at `now_ms`: does what is due by it (Kafka Streams: wall-clock punctuation). Says whether
+    /// anything was done that a commit must cover.
+    fn advance(&mut self, _now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
+        Ok(false)
+    }
 }

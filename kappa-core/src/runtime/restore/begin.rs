@@ -170,6 +170,9 @@ impl Restorer {
             let position = from.unwrap_or(0);
             stores.push(StoreReading { store, token, from, has_state, target, position, records: 0, done: false });
         }
+        let metadata: Vec<OffsetMetadata> =
+            committed.iter().flatten().map(|committed| OffsetMetadata::decode(&committed.metadata)).collect();
+        processor.restore_times(&OffsetMetadata::newest_times(metadata.iter()));
         let sources = sources
             .iter()
             .zip(committed)
