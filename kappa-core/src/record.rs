@@ -117,6 +117,22 @@ pub struct Record<'r, K, V> {
     pub timestamp_ms: i64,
     /// The headers, which every operator passes on.
     pub headers: &'r Headers,
+    /// On a table's edge the value before, where somebody downstream has asked for it (Kafka Streams: `Change.oldValue`).
+    pub(crate) old: Option<&'r Lazy<'r, V>>,
+    /// False on a versioned table's edge where a newer version of the key exists (Kafka Streams: `Change.isLatest`).
+    pub(crate) latest: bool,
+}
+
+impl<'r, K, V> Record<'r, K, V> {
+    /// A record of a stream: no value before it, and the latest.
+    pub(crate) fn new(
+        key: &'r Lazy<'r, K>,
+        value: Option<&'r Lazy<'r, V>>,
+        timestamp_ms: i64,
+        headers: &'r Headers,
+    ) -> Self {
+        Self { key, value, timestamp_ms, headers, old: None, latest: true }
+    }
 }
 
 impl<'r, K: 'static, V: 'static> Record<'r, K, V> {
@@ -130,6 +146,15 @@ impl<'r, K: 'static, V: 'static> Record<'r, K, V> {
         let Some(value) = self.value else { return Ok(None) };
         match value.get() {
             Ok(value) => Ok(Some(value)),
+            Err(error) => Err(ProcessError::Undecodable { part: "value", reason: error.reason }),
+        }
+    }
+
+    /// The value before, decoded; `None` where there was none or nobody has asked for it.
+    pub(crate) fn old(&self) -> Result<Option<&'r V>, ProcessError> {
+        let Some(old) = self.old else { return Ok(None) };
+        match old.get() {
+            Ok(old) => Ok(Some(old)),
             Err(error) => Err(ProcessError::Undecodable { part: "value", reason: error.reason }),
         }
     }

@@ -8,7 +8,9 @@ use kappa_core::log::{
 };
 use kappa_core::runtime::{Runtime, Settings};
 use kappa_core::task::{Output, ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};
-use kappa_core::topology::{ChangelogSource, SourcePlan, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan};
+use kappa_core::topology::{
+    ChangelogSource, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan,
+};
 use kappa_state::{BufferOptions, BufferedStore, Codec, CodecError, ManagedStore, StateError, StoreId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +43,11 @@ impl CountProgram {
                     synchronized: true,
                 }],
                 outputs: vec![TopicRef::External("out".into()), TopicRef::Changelog("counts".into())],
-                stores: vec![StorePlan { name: "counts".into(), changelog: ChangelogSource::Own { output: 1 } }],
+                stores: vec![StorePlan {
+                    name: "counts".into(),
+                    changelog: ChangelogSource::Own { output: 1 },
+                    kind: StoreKind::KeyValue,
+                }],
                 copartitioned: vec![],
             }],
             views: vec![],

@@ -56,14 +56,6 @@ pub struct Deviation {
 /// All of them.
 pub const DEVIATIONS: &[Deviation] = &[
     Deviation {
-        name: "headers-of-cached-results",
-        reason: "a result that waited in a cache has no headers: caches keep values, not the records that made them",
-        applies: |scenario| scenario.params.has("cache_bytes"),
-        forget: |theirs, ours| {
-            theirs.outputs.iter_mut().chain(&mut ours.outputs).for_each(|output| output.headers.clear());
-        },
-    },
-    Deviation {
         name: "time-of-cached-tombstones",
         reason: "with a cache Kafka Streams gives the deletion of an aggregate the last record's time, without one the \
                  largest of all its records'; kappa gives it the largest always",

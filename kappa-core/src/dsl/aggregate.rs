@@ -2,10 +2,10 @@
 
 use super::{KGroupedStream, KStream, KTable, Known, store};
 use crate::codec::{Codec, CodecId, SharedCodec};
-use crate::processor::{Cx, Dropped, Materialized, Receiver};
+use crate::processor::{Cx, Dropped, Lookup, Materialized, Receiver};
 use crate::record::Record;
 use crate::task::ProcessError;
-use crate::topology::{Assembly, Kind, erase};
+use crate::topology::{Assembly, Kind, OldValues, erase};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -79,9 +79,10 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         let node = graph.borrow_mut().add(name, operator, &[input.node], Kind::Operator, Arc::new(make));
         graph.borrow_mut().add_store(store(name, operator, Some(node), &key, &value));
         graph.borrow_mut().nodes[node].stores.push(index);
+        graph.borrow_mut().nodes[node].old_values = OldValues::Store(index);
         let stream =
             KStream { graph, node, key: Known::Codec(key.clone()), value: Known::Codec(value), rekeyed: false };
-        KTable { stream, store: index, key }
+        KTable { stream, lookup: Lookup::in_store(index), key }
     }
 }
 

@@ -90,7 +90,7 @@ where
         let Record { timestamp_ms, headers, .. } = *record;
         for (key, value) in (self.mapper)(record.key()?, value) {
             let (key, value) = (&Lazy::ready(key), Some(&Lazy::ready(value)));
-            self.next.receive(&Record { key, value, timestamp_ms, headers }, cx)?;
+            self.next.receive(&Record::new(key, value, timestamp_ms, headers), cx)?;
         }
         Ok(())
     }
@@ -110,11 +110,11 @@ where
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let Record { key, timestamp_ms, headers, .. } = *record;
         let Some(value) = record.value()? else {
-            return self.next.receive(&Record { key, value: None, timestamp_ms, headers }, cx);
+            return self.next.receive(&Record::new(key, None, timestamp_ms, headers), cx);
         };
         for value in (self.mapper)(record.key()?, value) {
             let value = Some(&Lazy::ready(value));
-            self.next.receive(&Record { key, value, timestamp_ms, headers }, cx)?;
+            self.next.receive(&Record::new(key, value, timestamp_ms, headers), cx)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{KStream, KTable, Known};
 use crate::codec::SharedCodec;
-use crate::processor::{Cx, Dropped, Next, Receiver};
+use crate::processor::{Cx, Dropped, Getter, Next, Receiver};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::topology::TopologyError;
@@ -78,13 +78,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         left: bool,
         joiner: impl Fn(&V, Option<&T>) -> Option<V2> + Send + Sync + 'static,
     ) -> KStream<K, V2> {
-        let index = table.store;
         let input = self.beside(table, operator);
         let joiner = Arc::new(joiner);
-        let key = table.key.clone();
+        let (key, make) = (table.key.clone(), Arc::clone(&table.lookup.make));
         let node = input.operator(operator, move |assembly, node| Join {
             name: assembly.name(node),
-            slot: assembly.slot(index).unwrap_or(usize::MAX),
+            table: make(assembly),
             key: key.clone(),
             left,
             joiner: Arc::clone(&joiner),
@@ -92,17 +91,14 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             types: PhantomData,
         });
         let mut graph = input.graph.borrow_mut();
-        if let Some(store) = graph.stores.get_mut(index) {
-            store.needed = true;
-            graph.nodes[node].stores.push(index);
-            graph.nodes[node].copartitioned = true;
-        }
+        graph.connect(node, &table.lookup.stores);
+        graph.nodes[node].copartitioned = true;
         drop(graph);
         input.new_values(node)
     }
 
     /// This stream with its records in the partitions of a table's keys.
-    fn beside<T>(&self, table: &KTable<K, T>, operator: &str) -> Self {
+    fn beside<T: 'static>(&self, table: &KTable<K, T>, operator: &str) -> Self {
         let name = table.name();
         let title = format!("{operator}({name})");
         if !Rc::ptr_eq(&self.graph, &table.stream.graph) {
@@ -127,16 +123,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 }
 
-impl<K, V> KTable<K, V> {
+impl<K: 'static, V: 'static> KTable<K, V> {
     /// The name of its store.
     fn name(&self) -> String {
-        self.stream.graph.borrow().stores[self.store].name.clone()
+        self.stream.base()
     }
 }
 
 struct Join<K, V, T, V2, F> {
     name: Arc<str>,
-    slot: usize,
+    table: Box<dyn Getter<K, T>>,
     key: SharedCodec<K>,
     left: bool,
     joiner: Arc<F>,
@@ -150,10 +146,14 @@ where
 {
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let Some(value) = record.value()? else { return cx.drop_record(Dropped::NullValue) };
-        let (slot, joiner) = (self.slot, &self.joiner);
+        let (table, joiner) = (&self.table, &self.joiner);
         let joined = cx.with_key(&self.name, record.key, &self.key, |key, cx| {
-            let found = cx.store::<T>(slot).get(key)?;
-            Ok(joiner(value, found.map(|(found, _)| found)))
+            let mut joined = None;
+            table.get_as_of(record.key, key, record.timestamp_ms, cx, &mut |found| {
+                joined = joiner(value, found.map(|(found, _)| found));
+                Ok(())
+            })?;
+            Ok(joined)
         })?;
         let value = match joined {
             Some(Some(value)) => value,
@@ -164,6 +164,6 @@ where
             },
         };
         let Record { key, timestamp_ms, headers, .. } = *record;
-        self.next.receive(&Record { key, value: Some(&Lazy::ready(value)), timestamp_ms, headers }, cx)
+        self.next.receive(&Record::new(key, Some(&Lazy::ready(value)), timestamp_ms, headers), cx)
     }
 }

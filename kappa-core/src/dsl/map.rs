@@ -55,6 +55,6 @@ where
         let (key, value) = (self.mapper)(record.key()?, value);
         let (key, value) = (&Lazy::ready(key), Some(&Lazy::ready(value)));
         let Record { timestamp_ms, headers, .. } = *record;
-        self.next.receive(&Record { key, value, timestamp_ms, headers }, cx)
+        self.next.receive(&Record::new(key, value, timestamp_ms, headers), cx)
     }
 }

@@ -49,6 +49,6 @@ where
             None => None,
         };
         let Record { key, timestamp_ms, headers, .. } = *record;
-        self.next.receive(&Record { key, value: value.as_ref(), timestamp_ms, headers }, cx)
+        self.next.receive(&Record::new(key, value.as_ref(), timestamp_ms, headers), cx)
     }
 }

@@ -56,6 +56,6 @@ where
         let Some(value) = record.value()? else { return cx.drop_record(Dropped::NullValue) };
         let key = &Lazy::ready((self.selector)(record.key()?, value));
         let Record { value, timestamp_ms, headers, .. } = *record;
-        self.next.receive(&Record { key, value, timestamp_ms, headers }, cx)
+        self.next.receive(&Record::new(key, value, timestamp_ms, headers), cx)
     }
 }

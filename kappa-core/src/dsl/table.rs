@@ -2,10 +2,10 @@
 
 use super::KStream;
 use crate::codec::SharedCodec;
-use crate::processor::{Cx, Dropped, Materialized, Next, Receiver, Slot};
+use crate::processor::{Cx, Dropped, Lookup, Materialized, Next, Receiver, Slot};
 use crate::record::Record;
 use crate::task::{ProcessError, TaskScope};
-use crate::topology::{NodeId, Store, StoreIndex};
+use crate::topology::{NodeId, OldValues, OpenAs, Store, StoreKind};
 use kappa_state::{BufferOptions, BufferedStore, StateError, StoreId};
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub struct KTable<K, V> {
     /// Its changes; a null value deletes.
     pub(crate) stream: KStream<K, V>,
-    pub(crate) store: StoreIndex,
+    /// How its values are looked up.
+    pub(crate) lookup: Lookup<K, V>,
     pub(crate) key: SharedCodec<K>,
 }
 
@@ -49,7 +50,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
 
 impl<K, V> Clone for KTable<K, V> {
     fn clone(&self) -> Self {
-        Self { stream: self.stream.clone(), store: self.store, key: self.key.clone() }
+        Self { stream: self.stream.clone(), lookup: self.lookup.clone(), key: self.key.clone() }
     }
 }
 
@@ -69,13 +70,25 @@ pub(crate) fn store<K, V: Send + 'static>(
 ) -> Store {
     let shape = format!("{kind} {} {}", key.name, value.name);
     let codec = Arc::clone(&value.codec);
-    let open = move |scope: &TaskScope<'_>, id: StoreId| -> Result<Box<dyn Slot>, StateError> {
-        let options =
-            BufferOptions { tail_bound: scope.tail_bound, cache_bytes: scope.cache_bytes_per_store, keep_old: false };
+    let open = move |scope: &TaskScope<'_>, id: StoreId, open_as: OpenAs| -> Result<Box<dyn Slot>, StateError> {
+        let options = BufferOptions {
+            tail_bound: scope.tail_bound,
+            cache_bytes: scope.cache_bytes_per_store,
+            keep_old: open_as.keep_old,
+        };
         let behind = scope.state.open(&id)?;
         Ok(Box::new(BufferedStore::open(id, behind, Arc::clone(&codec), options)?))
     };
-    Store { name: name.to_owned(), shape, owner, needed: true, table_of: None, open: Arc::new(open), flush: None }
+    Store {
+        name: name.to_owned(),
+        shape,
+        owner,
+        needed: true,
+        table_of: None,
+        kind: StoreKind::KeyValue,
+        open: Arc::new(open),
+        flush: None,
+    }
 }
 
 /// The table of a topic, from its stream.
@@ -84,7 +97,7 @@ pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: KStream<K, V>
     let known = stream.graph.borrow().stores.iter().position(|store| store.table_of == Some(stream.node));
     if let Some(index) = known {
         let owner = stream.graph.borrow().stores[index].owner.unwrap_or(stream.node);
-        return KTable { stream: stream.same(owner), store: index, key };
+        return KTable { stream: stream.same(owner), lookup: Lookup::in_store(index), key };
     }
     let index = stream.graph.borrow().stores.len();
     let (node_key, node_value) = (key.clone(), value.clone());
@@ -99,8 +112,9 @@ pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: KStream<K, V>
     let mut graph = stream.graph.borrow_mut();
     graph.add_store(store);
     graph.nodes[node].stores.push(index);
+    graph.nodes[node].old_values = OldValues::Store(index);
     drop(graph);
-    KTable { stream: stream.same(node), store: index, key }
+    KTable { stream: stream.same(node), lookup: Lookup::in_store(index), key }
 }
 
 /// Keeps the latest value of each key (Kafka Streams: `KTableSource`).

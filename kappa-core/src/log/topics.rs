@@ -10,6 +10,8 @@ pub enum CleanupPolicy {
     Delete,
     /// The last record of each key stays (`compact`).
     Compact,
+    /// The last record of each key stays, until it is older than the retention (`compact,delete`).
+    CompactDelete,
 }
 
 /// A topic to create.

@@ -1,15 +1,21 @@
 //! What is handed down a chain with every record: the task's output and everything it shares.
 
+use super::calls::CallSet;
 use super::chain::ErasedChain;
 use super::slot::Slot;
+use super::times::OperatorTimes;
 use crate::codec::SharedCodec;
+use crate::log::Headers;
 use crate::record::Lazy;
 use crate::task::{Output, ProcessError};
 use kappa_state::{BufferedStore, CodecError};
+use std::collections::HashMap;
 
 /// Why a record was dropped (Kafka Streams: `dropped-records`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dropped {
+    /// An asynchronous call for it failed for good.
+    FailedCall,
     /// The key is null where one is needed.
     NullKey,
     /// The value is null where one is needed.
@@ -19,7 +25,7 @@ pub(crate) enum Dropped {
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 3] = ["null-key", "null-value", "null-key-repartition"];
+const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
 }
 
 /// What the operators of a task share.
@@ -28,10 +34,18 @@ pub(crate) struct TaskState {
     pub(crate) stores: Vec<Option<Box<dyn Slot>>>,
     /// Chains entered from several places; a place is empty only while its chain runs.
     pub(crate) joints: Vec<Option<ErasedChain>>,
+    /// Asynchronous calls under way; a place is empty only while it is worked on.
+    pub(crate) calls: Vec<Option<Box<dyn CallSet>>>,
     /// Results are passed on at once, not at the flush.
     pub(crate) at_once: bool,
     /// The largest timestamp seen, ms.
     pub(crate) stream_time_ms: i64,
+    /// The wall clock as the driver told it last, ms.
+    pub(crate) now_ms: i64,
+    /// What operators know of time.
+    pub(crate) times: OperatorTimes,
+    /// For each store the headers of the last record behind a change that is held back, where it had any.
+    held_headers: Vec<HashMap<Vec<u8>, Headers>>,
     /// Counts aborts: what operators keep in memory for longer than a transaction goes with it.
     pub(crate) aborts: u32,
     dropped: [u64; Dropped::REASONS.len()],
@@ -40,9 +54,60 @@ pub(crate) struct TaskState {
 }
 
 impl TaskState {
-    pub(crate) fn new(stores: Vec<Option<Box<dyn Slot>>>, joints: Vec<Option<ErasedChain>>, at_once: bool) -> Self {
-        let stream_time_ms = i64::MIN;
-        Self { stores, joints, at_once, stream_time_ms, aborts: 0, dropped: Default::default(), scratch: Vec::new() }
+    pub(crate) fn new(
+        stores: Vec<Option<Box<dyn Slot>>>,
+        joints: Vec<Option<ErasedChain>>,
+        calls: Vec<Option<Box<dyn CallSet>>>,
+        times: OperatorTimes,
+        at_once: bool,
+    ) -> Self {
+        Self {
+            held_headers: stores.iter().map(|_| HashMap::new()).collect(),
+            stores,
+            joints,
+            calls,
+            at_once,
+            stream_time_ms: i64::MIN,
+            now_ms: 0,
+            times,
+            aborts: 0,
+            dropped: Default::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The record behind a change that is held back had these headers.
+    pub(crate) fn hold_headers(&mut self, slot: usize, key: &[u8], headers: &Headers) {
+        let held = &mut self.held_headers[slot];
+        if !headers.is_empty() {
+            held.insert(key.to_vec(), headers.clone());
+        } else if !held.is_empty() {
+            held.remove(key);
+        }
+    }
+
+    /// The headers held for a change that goes on now.
+    pub(crate) fn release_headers(&mut self, slot: usize, key: &[u8]) -> Headers {
+        let held = &mut self.held_headers[slot];
+        if held.is_empty() { Headers::empty() } else { held.remove(key).unwrap_or_else(Headers::empty) }
+    }
+
+    /// What the task knows of time: stream time first, then its operators' times.
+    pub(crate) fn save_times(&self) -> Vec<i64> {
+        std::iter::once(self.stream_time_ms).chain(self.times.save()).collect()
+    }
+
+    /// What [`save_times`](Self::save_times) gave.
+    pub(crate) fn load_times(&mut self, saved: &[i64]) {
+        if let Some((stream_time_ms, times)) = saved.split_first() {
+            self.stream_time_ms = *stream_time_ms;
+            self.times.load(times);
+        }
+    }
+
+    /// Everything since the last commit is undone.
+    pub(crate) fn forget_held(&mut self) {
+        self.held_headers.iter_mut().for_each(HashMap::clear);
     }
 
     pub(crate) fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
@@ -74,18 +139,39 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// A store, by its slot and type.
+    /// A store of any kind, by its slot and type.
+    pub(crate) fn typed<S: 'static>(&mut self, slot: usize) -> (&mut S, &mut Output) {
+        let store = self.state.stores[slot].as_mut().map(|store| store.any());
+        match store.and_then(|store| store.downcast_mut()) {
+            Some(store) => (store, self.out),
+            None => unreachable!("slots are typed by the builder, and a store that is read downstream is never taken"),
+        }
+    }
+
+    /// A key-value store, by its slot and type.
     pub(crate) fn store<V: Send + 'static>(&mut self, slot: usize) -> &mut BufferedStore<V> {
         self.store_and_output(slot).0
     }
 
     /// A store, and the output beside it.
     pub(crate) fn store_and_output<V: Send + 'static>(&mut self, slot: usize) -> (&mut BufferedStore<V>, &mut Output) {
-        let store = self.state.stores[slot].as_mut().map(|store| store.any());
-        match store.and_then(|store| store.downcast_mut()) {
-            Some(store) => (store, self.out),
-            None => unreachable!("slots are typed by the builder, and a store that is read downstream is never taken"),
-        }
+        self.typed(slot)
+    }
+
+    /// Runs `with` over an operator's calls, which are out of their place meanwhile.
+    pub(crate) fn with_calls(
+        &mut self,
+        slot: usize,
+        with: impl FnOnce(&mut dyn CallSet, &mut Self) -> Result<(), ProcessError>,
+    ) -> Result<(), ProcessError> {
+        let Some(mut calls) = self.state.calls[slot].take() else {
+            unreachable!(
+                "an operator's results come back to it only where the graph has a cycle, and builders can't make one"
+            )
+        };
+        let result = with(&mut *calls, self);
+        self.state.calls[slot] = Some(calls);
+        result
     }
 
     /// Runs `with` over the key's bytes as `codec` writes them: those it came in, else encoded now.

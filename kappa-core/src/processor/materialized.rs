@@ -4,7 +4,6 @@
 use super::chain::Joint;
 use super::{Cx, Slot, unencodable};
 use crate::codec::SharedCodec;
-use crate::log::Headers;
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use kappa_state::{BufferedStore, Change};
@@ -30,6 +29,8 @@ pub(crate) struct Materialized<K, V> {
     pub(crate) next: Option<Joint<K, V>>,
     /// An operator downstream reads this very store, so it must be in its place while results are passed on.
     pub(crate) read_downstream: bool,
+    /// Changes carry the value before.
+    pub(crate) sends_old: bool,
 }
 
 impl<K, V> Clone for Materialized<K, V> {
@@ -54,12 +55,16 @@ impl<K: 'static, V: Send + 'static> Materialized<K, V> {
         cx: &mut Cx<'_>,
     ) -> Result<(), ProcessError> {
         if !cx.state.at_once {
+            cx.state.hold_headers(self.slot, key, record.headers);
             return if cx.store::<V>(self.slot).over_cache() { self.flush(cx) } else { Ok(()) };
         }
         let Some(next) = &self.next else { return Ok(()) };
+        if self.sends_old {
+            return self.changed_from(key, record, timestamp_ms, next, cx);
+        }
         let forward = |value: Option<Lazy<'_, V>>, cx: &mut Cx<'_>| {
             let Record { key, headers, .. } = *record;
-            next.send(&Record { key, value: value.as_ref(), timestamp_ms, headers }, cx)
+            next.send(&Record::new(key, value.as_ref(), timestamp_ms, headers), cx)
         };
         if !self.read_downstream {
             return self
@@ -73,6 +78,39 @@ impl<K: 'static, V: Send + 'static> Materialized<K, V> {
             None => false,
         };
         forward(present.then(|| Lazy::encoded(&self.value, Some(&bytes))).flatten(), cx)
+    }
+
+    /// As `changed`, at once, with the value before: the change is staged, which finds that value.
+    fn changed_from<W>(
+        &self,
+        key: &[u8],
+        record: &Record<'_, K, W>,
+        timestamp_ms: i64,
+        next: &Joint<K, V>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), ProcessError> {
+        let (mut value, mut old) = (None, None);
+        let (store, out) = cx.store_and_output::<V>(self.slot);
+        store.stage(|change| {
+            out.log(self.changelog, change.timestamp_ms, change.key, change.value_bytes);
+            if change.key == key {
+                value = change.value_bytes.map(<[u8]>::to_vec);
+                old = self.encode(change.old)?;
+            }
+            Ok::<(), ProcessError>(())
+        })?;
+        let value = value.as_deref().and_then(|bytes| Lazy::encoded(&self.value, Some(bytes)));
+        let old = old.as_deref().and_then(|bytes| Lazy::encoded(&self.value, Some(bytes)));
+        let Record { key, headers, .. } = *record;
+        next.send(&Record { old: old.as_ref(), ..Record::new(key, value.as_ref(), timestamp_ms, headers) }, cx)
+    }
+
+    fn encode(&self, value: Option<&V>) -> Result<Option<Vec<u8>>, ProcessError> {
+        let Some(value) = value else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let encoded = self.value.codec.encode(value, &mut bytes);
+        encoded.map_err(|error| unencodable(&self.name, "value", &error))?;
+        Ok(Some(bytes))
     }
 
     /// Runs `with` over the store, which is out of its place meanwhile.
@@ -98,8 +136,10 @@ impl<K: 'static, V: Send + 'static> Materialized<K, V> {
             None => change.value_bytes.and_then(|bytes| Lazy::encoded(&self.value, Some(bytes))),
         };
         let Some(key) = Lazy::encoded(&self.key, Some(change.key)) else { return Ok(()) };
-        let headers = &Headers::empty();
-        next.send(&Record { key: &key, value: value.as_ref(), timestamp_ms: change.timestamp_ms, headers }, cx)
+        let headers = &cx.state.release_headers(self.slot, change.key);
+        let old = change.old.map(|old| Lazy::borrowed(old, None));
+        let record = Record::new(&key, value.as_ref(), change.timestamp_ms, headers);
+        next.send(&Record { old: old.as_ref(), ..record }, cx)
     }
 }
 
@@ -110,18 +150,34 @@ impl<K: 'static, V: Send + 'static> Flush for Materialized<K, V> {
             store.stage(|change| {
                 cx.out.log(self.changelog, change.timestamp_ms, change.key, change.value_bytes);
                 if self.read_downstream {
-                    copies.push((change.key.to_vec(), change.value_bytes.map(<[u8]>::to_vec), change.timestamp_ms));
+                    copies.push(Copied {
+                        key: change.key.to_vec(),
+                        value: change.value_bytes.map(<[u8]>::to_vec),
+                        old: self.encode(change.old)?,
+                        timestamp_ms: change.timestamp_ms,
+                    });
                     return Ok(());
                 }
                 self.pass_on(&change, cx)
             })
         })?;
-        for (key, value, timestamp_ms) in &copies {
+        for Copied { key, value, old, timestamp_ms } in &copies {
             let value_bytes = value.as_deref();
-            self.pass_on(&Change { key, value_bytes, value: None, old: None, timestamp_ms: *timestamp_ms }, cx)?;
+            let old = old.as_deref().and_then(|bytes| Lazy::encoded(&self.value, Some(bytes)));
+            let old =
+                old.as_ref().map(Lazy::get).transpose().map_err(|error| unencodable(&self.name, "value", &error))?;
+            self.pass_on(&Change { key, value_bytes, value: None, old, timestamp_ms: *timestamp_ms }, cx)?;
         }
         Ok(())
     }
+}
+
+/// A change that waits until its store is back in its place.
+struct Copied {
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+    old: Option<Vec<u8>>,
+    timestamp_ms: i64,
 }
 
 /// A store that only processors write: its changes go to the changelog.

@@ -1,18 +1,24 @@
 //! What runs: chains of operators fused by type, the stores behind them, and processors of the user's own.
 
+mod calls;
 mod chain;
 mod context;
+mod lookup;
 mod materialized;
 mod slot;
 mod store;
 mod task;
+mod times;
 mod user;
 
+pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
+pub(crate) use lookup::{Getter, Lookup};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
 pub(crate) use slot::Slot;
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
 pub(crate) use task::{FusedTask, SourceEntry};
+pub(crate) use times::{OperatorTimes, TimeSlot};
 pub(crate) use user::Links;
 pub use user::{Processor, ProcessorContext, RecordMetadata};

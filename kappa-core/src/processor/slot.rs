@@ -1,9 +1,9 @@
-//! A store of any value type, as a task keeps it.
+//! A store of any kind and value type, as a task keeps it.
 
-use kappa_state::{BufferedStore, ManagedStore};
+use kappa_state::ManagedStore;
 use std::any::Any;
 
-/// A buffered store without its type.
+/// A store without its type.
 pub(crate) trait Slot: Send {
     /// As the runtime sees it.
     fn managed(&mut self) -> &mut dyn ManagedStore;
@@ -15,7 +15,7 @@ pub(crate) trait Slot: Send {
     fn any(&mut self) -> &mut dyn Any;
 }
 
-impl<V: Send + 'static> Slot for BufferedStore<V> {
+impl<S: ManagedStore + 'static> Slot for S {
     fn managed(&mut self) -> &mut dyn ManagedStore {
         self
     }

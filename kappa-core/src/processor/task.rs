@@ -24,16 +24,30 @@ pub(crate) struct FusedTask {
     /// Upstream first.
     pub(crate) flushes: Vec<Box<dyn Flush>>,
     pub(crate) state: TaskState,
-    /// Stream time as of the last flush, and as of the last flush that is known to be committed.
-    pub(crate) flushed_time_ms: Option<i64>,
-    pub(crate) committed_time_ms: i64,
+    /// The times as of the last flush; empty once that is known to be committed.
+    flushed: Vec<i64>,
+    /// The times as of the last flush that is known to be committed.
+    committed: Vec<i64>,
+}
+
+impl FusedTask {
+    pub(crate) fn new(entries: Vec<Box<dyn Entry>>, flushes: Vec<Box<dyn Flush>>, state: TaskState) -> Self {
+        let committed = state.save_times();
+        Self { entries, flushes, state, flushed: Vec::new(), committed }
+    }
+
+    /// Work goes on, so what was flushed is committed: else the task would have been told of an abort.
+    fn go_on(&mut self) {
+        if !self.flushed.is_empty() {
+            self.committed.clear();
+            self.committed.append(&mut self.flushed);
+        }
+    }
 }
 
 impl TaskProcessor for FusedTask {
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError> {
-        if let Some(time) = self.flushed_time_ms.take() {
-            self.committed_time_ms = time;
-        }
+        self.go_on();
         self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
         let origin = Some(Origin { source, offset: record.view.offset });
         self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })
@@ -42,7 +56,7 @@ impl TaskProcessor for FusedTask {
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
         let cx = &mut Cx { out, state: &mut self.state, origin: None };
         self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
-        self.flushed_time_ms = Some(self.state.stream_time_ms);
+        self.flushed = self.state.save_times();
         Ok(())
     }
 
@@ -66,9 +80,24 @@ impl TaskProcessor for FusedTask {
     }
 
     fn aborted(&mut self) {
-        self.flushed_time_ms = None;
-        self.state.stream_time_ms = self.committed_time_ms;
+        self.flushed.clear();
+        self.state.load_times(&self.committed);
+        self.state.forget_held();
         self.state.aborts = self.state.aborts.wrapping_add(1);
+    }
+
+    fn times(&self) -> Vec<i64> {
+        self.state.save_times()
+    }
+
+    fn restore_times(&mut self, times: &[i64]) {
+        self.state.load_times(times);
+        self.committed = self.state.save_times();
+    }
+
+    fn advance(&mut self, now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
+        self.state.now_ms = now_ms;
+        Ok(false)
     }
 }
 
@@ -112,7 +141,7 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
             return Err(ProcessError::Undecodable { part: "key", reason: NULL_KEY.to_owned() });
         };
         let value = Lazy::encoded(&self.value, value);
-        let record = Record { key: &key, value: value.as_ref(), timestamp_ms, headers: &record.headers };
+        let record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
         if self.eager {
             record.key()?;
             match value.as_ref().and_then(|value| value.unread()).filter(|_| !self.looks) {

@@ -83,7 +83,7 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
         headers: &Headers,
     ) -> Result<(), ProcessError> {
         let (key, value) = (Lazy::ready(key), value.map(Lazy::ready));
-        self.pass_on(&Record { key: &key, value: value.as_ref(), timestamp_ms, headers })
+        self.pass_on(&Record::new(&key, value.as_ref(), timestamp_ms, headers))
     }
 
     /// Forwards a record as it is, with the bytes it came in.

@@ -13,6 +13,7 @@
 mod tests;
 
 use super::metadata::OffsetMetadata;
+use super::queue::SourceQueue;
 use super::restore::operator_time;
 use super::rules::{Rule, Rules};
 use super::shared::Shared;
@@ -139,15 +140,32 @@ impl Commit<'_> {
     fn offsets(&self) -> Vec<OffsetCommit> {
         let context = &self.context;
         let transactional_id = context.transactional_id.unwrap_or_default();
-        let queues = self.tasks.values().flat_map(|task| &task.sources);
-        queues
-            .filter_map(|(_, queue)| {
-                let offset = queue.to_commit(context.now_ms, context.refresh_ms)?;
-                let metadata =
-                    OffsetMetadata { transactional_id: transactional_id.to_owned(), partition_time_ms: queue.time_ms };
-                Some(OffsetCommit { partition: queue.partition.clone(), offset, metadata: metadata.encode() })
-            })
-            .collect()
+        let mut offsets = Vec::new();
+        for task in self.tasks.values() {
+            let times = task.processor.times();
+            let mut commit = |queue: &SourceQueue, offset| {
+                let metadata = OffsetMetadata {
+                    transactional_id: transactional_id.to_owned(),
+                    partition_time_ms: queue.time_ms,
+                    task_times_ms: times.clone(),
+                };
+                let partition = queue.partition.clone();
+                offsets.push(OffsetCommit { partition, offset, metadata: metadata.encode() });
+            };
+            let mut any = false;
+            for (_, queue) in &task.sources {
+                if let Some(offset) = queue.to_commit(context.now_ms, context.refresh_ms) {
+                    commit(queue, offset);
+                    any = true;
+                }
+            }
+            // What the clock alone has done moves times but no position.
+            let clock_only = task.touched && !any;
+            if let Some((_, queue)) = task.sources.iter().find(|(_, queue)| clock_only && queue.position >= 0) {
+                commit(queue, queue.position);
+            }
+        }
+        offsets
     }
 
     /// Tells the stores that it is done.

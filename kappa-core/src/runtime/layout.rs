@@ -6,7 +6,7 @@
 //! - Task `n` is partition `n` of the task topic; the tasks of one sub-topology are consecutive.
 
 use crate::Error;
-use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, TopologyPlan};
+use crate::topology::{ChangelogSource, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct TopicLayout {
     pub topic: Arc<str>,
     /// Its partitions.
     pub partitions: i32,
+    /// For a changelog, what kind of store it is of.
+    pub kind: StoreKind,
 }
 
 /// A sub-topology on the log.
@@ -83,6 +85,7 @@ impl AppLayout {
                 reference: reference.clone(),
                 topic: reference.physical(application_id).into(),
                 partitions: counts.of(reference),
+                kind: kind_of(sub, reference),
             };
             let tasks = counts.tasks[index];
             sub_topologies.push(SubTopologyLayout {
@@ -265,6 +268,15 @@ impl Counts {
 }
 
 /// The greatest task count of the sub-topologies that write a repartition topic, once all are known.
+/// What kind of store a topic is the changelog of.
+fn kind_of(sub: &SubTopologyPlan, topic: &TopicRef) -> StoreKind {
+    let logs = |store: &&StorePlan| match store.changelog {
+        ChangelogSource::Own { output } => sub.outputs.get(output) == Some(topic),
+        ChangelogSource::None => false,
+    };
+    sub.stores.iter().find(logs).map_or(StoreKind::KeyValue, |store| store.kind)
+}
+
 fn upstream(plan: &TopologyPlan, known: &BTreeMap<TopicRef, i32>, topic: &TopicRef) -> Option<i32> {
     let writers = plan.sub_topologies.iter().filter(|sub| sub.outputs.contains(topic));
     let counts: Option<Vec<i32>> = writers
@@ -304,7 +316,11 @@ mod tests {
                     name: "delays".into(),
                     sources: vec![source(TopicRef::External("airports".into())), source(by_airport.clone())],
                     outputs: vec![TopicRef::Changelog("delays".into()), TopicRef::View("delays-by-airport".into())],
-                    stores: vec![StorePlan { name: "delays".into(), changelog: ChangelogSource::Own { output: 0 } }],
+                    stores: vec![StorePlan {
+                        name: "delays".into(),
+                        changelog: ChangelogSource::Own { output: 0 },
+                        kind: StoreKind::KeyValue,
+                    }],
                     copartitioned: vec![vec![0, 1]],
                 },
                 SubTopologyPlan {

@@ -8,7 +8,7 @@ use super::layout::{AppLayout, TopicLayout};
 use super::settings::Settings;
 use crate::Error;
 use crate::log::{CleanupPolicy, LogError, TopicSpec, Topics};
-use crate::topology::{TopicRef, TopologyPlan};
+use crate::topology::{StoreKind, TopicRef, TopologyPlan};
 use std::collections::BTreeMap;
 
 /// Checks and creates topics; returns the layout.
@@ -50,25 +50,39 @@ fn own_topics(layout: &AppLayout) -> Vec<TopicLayout> {
             reference: task_topic,
             topic: layout.task_topic().into(),
             partitions: layout.task_count() as i32,
+            kind: StoreKind::KeyValue,
         },
     );
     own.into_values().collect()
 }
 
-/// Settings as Kafka Streams gives its internal topics (`RepartitionTopicConfig`, `UnwindowedUnversionedChangelogTopicConfig`).
+/// What a changelog keeps beyond what its store keeps (Kafka Streams: `windowstore.changelog.additional.retention.ms`).
+const ADDITIONAL_RETENTION_MS: i64 = 24 * 3_600_000;
+
+/// Settings as Kafka Streams gives its internal topics (`RepartitionTopicConfig`, `UnwindowedUnversionedChangelogTopicConfig`,
+/// `WindowedChangelogTopicConfig`, `VersionedChangelogTopicConfig`).
 fn spec(topic: &TopicLayout, settings: &Settings) -> TopicSpec {
-    let (cleanup, extra): (CleanupPolicy, &[(&str, &str)]) = match topic.reference {
-        TopicRef::Changelog(_) | TopicRef::View(_) => (CleanupPolicy::Compact, &[]),
-        TopicRef::Repartition(_) => (CleanupPolicy::Delete, &[("retention.ms", "-1"), ("segment.bytes", "52428800")]),
-        TopicRef::External(_) => (CleanupPolicy::Delete, &[]),
+    let with_margin = |ms: i64| ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
+    let (cleanup, extra) = match (&topic.reference, topic.kind) {
+        (TopicRef::Changelog(_), StoreKind::Windowed { retention_ms }) => {
+            (CleanupPolicy::CompactDelete, vec![("retention.ms", with_margin(retention_ms))])
+        }
+        (TopicRef::Changelog(_), StoreKind::Versioned { history_ms }) => {
+            (CleanupPolicy::Compact, vec![("min.compaction.lag.ms", with_margin(history_ms))])
+        }
+        (TopicRef::Changelog(_) | TopicRef::View(_), _) => (CleanupPolicy::Compact, vec![]),
+        (TopicRef::Repartition(_), _) => {
+            (CleanupPolicy::Delete, vec![("retention.ms", "-1".into()), ("segment.bytes", "52428800".into())])
+        }
+        (TopicRef::External(_), _) => (CleanupPolicy::Delete, vec![]),
     };
-    let create_time = [("message.timestamp.type", "CreateTime")];
+    let create_time = [("message.timestamp.type", "CreateTime".to_owned())];
     TopicSpec {
         name: topic.topic.to_string(),
         partitions: topic.partitions,
         replication_factor: settings.replication_factor,
         cleanup,
-        settings: extra.iter().chain(&create_time).map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        settings: extra.into_iter().chain(create_time).map(|(key, value)| (key.into(), value)).collect(),
     }
 }
 

@@ -106,6 +106,20 @@ impl Task {
         self.sources.iter().filter_map(|(_, queue)| queue.time_ms).max()
     }
 
+    /// What went wrong without a record: at a commit, or by the clock.
+    pub(crate) fn failed(&self, when: &str, error: ProcessError) -> Error {
+        match error {
+            ProcessError::State(error) => error.into(),
+            other => Error::Operator {
+                topic: self.name.clone(),
+                partition: self.id.partition,
+                offset: -1,
+                operator: when.to_owned(),
+                reason: other.to_string(),
+            },
+        }
+    }
+
     /// Forgets everything since the last commit.
     pub(crate) fn abort(&mut self) {
         for index in 0..self.processor.store_count() {

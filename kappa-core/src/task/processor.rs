@@ -1,11 +1,12 @@
 //! The boundary between a topology and what drives it: production threads, the test driver and the
 //! simulator all call the same three steps.
 
-use super::Output;
+use super::{CallRunner, Output};
 use crate::log::{Headers, RecordView};
 use crate::topology::TopologyPlan;
 use kappa_state::{ManagedStore, StateBackend, StateError};
 use std::fmt;
+use std::sync::Arc;
 
 /// A topology as the runtime sees it, without its types.
 pub trait Program: Send + Sync + fmt::Debug {
@@ -30,6 +31,8 @@ pub struct TaskScope<'a> {
     /// Bytes each store may hold in its buffer before dirty values are passed on early; 0 passes every
     /// update on at once (Kafka Streams: `statestore.cache.max.bytes`).
     pub cache_bytes_per_store: usize,
+    /// Where its asynchronous calls run.
+    pub calls: Arc<dyn CallRunner>,
 }
 
 /// A record as it comes from a source topic.
@@ -93,4 +96,19 @@ pub trait TaskProcessor: Send {
 
     /// The task is aborted: forget anything kept outside the stores since the last commit.
     fn aborted(&mut self);
+
+    /// What the task knows of time, to be kept beside the committed offsets: ms, `i64::MIN` for what has not begun. No entry
+    /// ever goes back, so the largest of several reports is the newest.
+    fn times(&self) -> Vec<i64> {
+        Vec::new()
+    }
+
+    /// What [`times`](Self::times) said at the last commit, wherever the task ran then. Called before the first record.
+    fn restore_times(&mut self, _times: &[i64]) {}
+
+    /// The wall clock stands at `now_ms`: does what is due by it (Kafka Streams: wall-clock punctuation). Says whether
+    /// anything was done that a commit must cover.
+    fn advance(&mut self, _now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
+        Ok(false)
+    }
 }

@@ -5,7 +5,7 @@
 //! - Nodes hold no task: making a chain from them changes nothing, so a topology is shared by all threads.
 
 use super::assembly::Assembly;
-use super::{TopicRef, TopologyError};
+use super::{StoreKind, TopicRef, TopologyError};
 use crate::codec::Form;
 use crate::processor::Slot;
 use crate::task::TaskScope;
@@ -24,8 +24,26 @@ pub(crate) type SharedGraph = Rc<RefCell<Graph>>;
 /// A chain, or a source's entry, without its type.
 pub(crate) type Erased = Box<dyn Any>;
 type Make = Arc<dyn Fn(&mut Assembly<'_>, NodeId) -> Erased + Send + Sync>;
-type Open = Arc<dyn Fn(&TaskScope<'_>, StoreId) -> Result<Box<dyn Slot>, StateError> + Send + Sync>;
+type Open = Arc<dyn Fn(&TaskScope<'_>, StoreId, OpenAs) -> Result<Box<dyn Slot>, StateError> + Send + Sync>;
 type MakeFlush = Arc<dyn Fn(&mut Assembly<'_>, StoreIndex) + Send + Sync>;
+
+/// What a task asks of a store when it opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpenAs {
+    /// Changes carry the value before.
+    pub(crate) keep_old: bool,
+}
+
+/// Where an operator's old values come from (Kafka Streams: `enableSendingOldValues`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OldValues {
+    /// There are none: the output is a stream.
+    None,
+    /// From its own store, which is needed then.
+    Store(StoreIndex),
+    /// It makes them of its inputs' old values.
+    Inputs,
+}
 
 /// What a node does with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +72,9 @@ pub(crate) struct Node {
     pub(crate) copartitioned: bool,
     /// Nothing needs to follow it.
     pub(crate) terminal: bool,
+    /// Where its old values come from, and whether anybody has asked for them.
+    pub(crate) old_values: OldValues,
+    pub(crate) sends_old: bool,
     pub(crate) make: Make,
 }
 
@@ -69,6 +90,8 @@ pub(crate) struct Store {
     pub(crate) table_of: Option<NodeId>,
     /// Whether anything needs it.
     pub(crate) needed: bool,
+    /// What its changelog topic must be like.
+    pub(crate) kind: StoreKind,
     pub(crate) open: Open,
     /// For a store without owner: adds its flush.
     pub(crate) flush: Option<MakeFlush>,
@@ -99,6 +122,8 @@ impl Graph {
             stores: Vec::new(),
             copartitioned: false,
             terminal: false,
+            old_values: OldValues::None,
+            sends_old: false,
             make,
         });
         id
@@ -122,6 +147,30 @@ impl Graph {
         }
         self.stores.push(store);
         self.stores.len() - 1
+    }
+
+    /// Asks a table's operator to send old values along.
+    pub(crate) fn request_old(&mut self, node: NodeId) {
+        if std::mem::replace(&mut self.nodes[node].sends_old, true) {
+            return;
+        }
+        match self.nodes[node].old_values {
+            OldValues::None => {}
+            OldValues::Store(store) => self.stores[store].needed = true,
+            OldValues::Inputs => {
+                self.nodes[node].parents.clone().into_iter().for_each(|parent| self.request_old(parent))
+            }
+        }
+    }
+
+    /// Notes that `node` looks into stores.
+    pub(crate) fn connect(&mut self, node: NodeId, stores: &[StoreIndex]) {
+        for index in stores {
+            if let Some(store) = self.stores.get_mut(*index) {
+                store.needed = true;
+                self.nodes[node].stores.push(*index);
+            }
+        }
     }
 
     /// The source node of a topic, if it is read already.

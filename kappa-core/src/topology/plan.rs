@@ -54,6 +54,23 @@ pub enum ChangelogSource {
     None,
 }
 
+/// What a store's changelog topic must be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The latest value of each key: compacted.
+    KeyValue,
+    /// Rows that expire: compacted, and deleted after the retention with some margin.
+    Windowed {
+        /// How long the store keeps rows, ms.
+        retention_ms: i64,
+    },
+    /// Several versions of a key: compacted no sooner than the history with some margin.
+    Versioned {
+        /// How long versions are kept, ms.
+        history_ms: i64,
+    },
+}
+
 /// A store of a sub-topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorePlan {
@@ -61,6 +78,8 @@ pub struct StorePlan {
     pub name: String,
     /// Where its changes are logged.
     pub changelog: ChangelogSource,
+    /// What its changelog topic must be like.
+    pub kind: StoreKind,
 }
 
 /// A part of the topology that is connected without going through a topic: what one task runs.

@@ -81,7 +81,7 @@ fn store(graph: &Graph, index: StoreIndex, outputs: &[TopicRef]) -> StorePlan {
         Some(output) => ChangelogSource::Own { output },
         None => ChangelogSource::None,
     };
-    StorePlan { name, changelog }
+    StorePlan { name, changelog, kind: graph.stores[index].kind }
 }
 
 /// A sub-topology is named by its first store; without one by its first source, with an ending that

@@ -3,7 +3,7 @@
 use super::Outcome;
 use kappa_core::codec::{i64_be, json, utf8};
 use kappa_core::dsl::Repartition;
-use kappa_core::topology::{ChangelogSource, StorePlan, TopicRef, Topology, TopologyError};
+use kappa_core::topology::{ChangelogSource, StoreKind, StorePlan, TopicRef, Topology, TopologyError};
 
 fn topology(forwards: bool, filtered: bool) -> Result<Topology, TopologyError> {
     let mut app = Topology::builder();
@@ -45,7 +45,11 @@ fn the_plan_is_a_function_of_names() -> Outcome {
         TopicRef::View("clicks-by-page".into()),
     ];
     assert_eq!(clicks.outputs, outputs);
-    let store = StorePlan { name: "clicks-by-page".into(), changelog: ChangelogSource::Own { output: 1 } };
+    let store = StorePlan {
+        name: "clicks-by-page".into(),
+        changelog: ChangelogSource::Own { output: 1 },
+        kind: StoreKind::KeyValue,
+    };
     assert_eq!(clicks.stores, [store]);
     let join = &plan.sub_topologies[1];
     let sources: Vec<&TopicRef> = join.sources.iter().map(|source| &source.topic).collect();

@@ -26,7 +26,7 @@ impl Topic {
     }
 
     pub(super) fn is_compacted(&self) -> bool {
-        self.spec.cleanup == CleanupPolicy::Compact
+        matches!(self.spec.cleanup, CleanupPolicy::Compact | CleanupPolicy::CompactDelete)
     }
 }
 

@@ -198,6 +198,7 @@ impl Topics for KafkaTopics {
         let cleanup = match topic.cleanup {
             CleanupPolicy::Delete => "delete",
             CleanupPolicy::Compact => "compact",
+            CleanupPolicy::CompactDelete => "compact,delete",
         };
         let mut settings = vec![("cleanup.policy".to_owned(), cleanup.to_owned())];
         settings.extend(topic.settings.iter().cloned());

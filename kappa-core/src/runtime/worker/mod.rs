@@ -123,7 +123,7 @@ impl Worker {
         }
         self.ensure_appender(now_ms)?;
         self.poll(now_ms, max_wait)?;
-        match self.process() {
+        match self.process(now_ms) {
             Ok(records) => turn.records = records,
             Err(Setback::Rolled) => return Ok(turn),
             Err(Setback::Fatal(error)) => return Err(self.give_up(error)),
@@ -224,10 +224,11 @@ impl Worker {
         Ok(())
     }
 
-    fn process(&mut self) -> Result<u64, Setback> {
+    fn process(&mut self, now_ms: i64) -> Result<u64, Setback> {
         let Some(dead_letters) = self.appender.as_ref().map(|appender| appender.dead_letters) else { return Ok(0) };
         let mut total = 0;
         let numbers: Vec<usize> = self.tasks.keys().copied().collect();
+        self.advance(now_ms)?;
         loop {
             let mut round = 0;
             for number in &numbers {
@@ -259,6 +260,16 @@ impl Worker {
         }
         self.send_output()?;
         Ok(total)
+    }
+
+    /// Tells the tasks what the wall clock says.
+    fn advance(&mut self, now_ms: i64) -> Result<(), Setback> {
+        for task in self.tasks.values_mut() {
+            self.output.retarget(&task.outputs, task.id.partition);
+            let done = task.processor.advance(now_ms, &mut self.output).map_err(|error| task.failed("clock", error));
+            task.touched |= done.map_err(Setback::Fatal)?;
+        }
+        Ok(())
     }
 
     /// Appends what the tasks have written, beginning a transaction where none is open.

@@ -56,17 +56,7 @@ impl Worker {
             }
             self.output.retarget(&task.outputs, task.id.partition);
             if let Err(error) = task.processor.flush(&mut self.output) {
-                let error = match error {
-                    crate::task::ProcessError::State(error) => error.into(),
-                    other => Error::Operator {
-                        topic: task.name.clone(),
-                        partition: task.id.partition,
-                        offset: -1,
-                        operator: "commit".into(),
-                        reason: other.to_string(),
-                    },
-                };
-                return Err(Setback::Fatal(error));
+                return Err(Setback::Fatal(task.failed("commit", error)));
             }
             if self.output.batch.bytes.len() >= SEND_BYTES {
                 self.send_output()?;

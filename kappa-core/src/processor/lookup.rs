@@ -1,0 +1,77 @@
+//! How a table's values are looked up, whether it is kept in a store or computed on reading.
+
+use super::Cx;
+use crate::record::Lazy;
+use crate::task::ProcessError;
+use crate::topology::{Assembly, StoreIndex};
+use std::sync::Arc;
+
+/// Takes what was found: the value with its timestamp, ms.
+pub(crate) type Found<'f, V> = dyn FnMut(Option<(&V, i64)>) -> Result<(), ProcessError> + 'f;
+
+/// Looks values up in a task (Kafka Streams: `KTableValueGetter`).
+pub(crate) trait Getter<K, V>: Send {
+    /// Calls `with` once, with the latest value of the key. `bytes` is the key as the table's codec writes it.
+    fn get(
+        &self,
+        key: &Lazy<'_, K>,
+        bytes: &[u8],
+        cx: &mut Cx<'_>,
+        with: &mut Found<'_, V>,
+    ) -> Result<(), ProcessError>;
+
+    /// As [`get`](Self::get), with the value that was valid at `as_of_ms` where the table keeps versions, else the latest.
+    fn get_as_of(
+        &self,
+        key: &Lazy<'_, K>,
+        bytes: &[u8],
+        _as_of_ms: i64,
+        cx: &mut Cx<'_>,
+        with: &mut Found<'_, V>,
+    ) -> Result<(), ProcessError> {
+        self.get(key, bytes, cx, with)
+    }
+}
+
+type Make<K, V> = Arc<dyn Fn(&Assembly<'_>) -> Box<dyn Getter<K, V>> + Send + Sync>;
+
+/// How a table's values are looked up: the stores it takes, and how to make the getter in a task.
+pub(crate) struct Lookup<K, V> {
+    /// The stores that must be there for it.
+    pub(crate) stores: Vec<StoreIndex>,
+    /// How long versions are kept, ms; `None` for a table that keeps only the latest.
+    pub(crate) history_ms: Option<i64>,
+    pub(crate) make: Make<K, V>,
+}
+
+impl<K, V> Clone for Lookup<K, V> {
+    fn clone(&self) -> Self {
+        Self { stores: self.stores.clone(), history_ms: self.history_ms, make: Arc::clone(&self.make) }
+    }
+}
+
+impl<K: 'static, V: Send + 'static> Lookup<K, V> {
+    /// In a store of the table's own.
+    pub(crate) fn in_store(store: StoreIndex) -> Self {
+        let make = move |assembly: &Assembly<'_>| -> Box<dyn Getter<K, V>> {
+            Box::new(StoreGetter { slot: assembly.slot(store).unwrap_or(usize::MAX) })
+        };
+        Self { stores: vec![store], history_ms: None, make: Arc::new(make) }
+    }
+}
+
+struct StoreGetter {
+    slot: usize,
+}
+
+impl<K, V: Send + 'static> Getter<K, V> for StoreGetter {
+    fn get(
+        &self,
+        _key: &Lazy<'_, K>,
+        bytes: &[u8],
+        cx: &mut Cx<'_>,
+        with: &mut Found<'_, V>,
+    ) -> Result<(), ProcessError> {
+        with(cx.store::<V>(self.slot).get(bytes)?)
+    }
+}
