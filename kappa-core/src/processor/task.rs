@@ -5,6 +5,7 @@
 //! - A flush goes from upstream to downstream: what a store passes on reaches the stores behind it before
 //!   those are flushed themselves.
 
+use super::PunctuationType;
 use super::context::{Cx, Origin, TaskState};
 use super::materialized::Flush;
 use crate::codec::{CodecError, SharedCodec};
@@ -28,12 +29,14 @@ pub(crate) struct FusedTask {
     flushed: Vec<i64>,
     /// The times as of the last flush that is known to be committed.
     committed: Vec<i64>,
+    /// The processors' `init` has been called.
+    initialised: bool,
 }
 
 impl FusedTask {
     pub(crate) fn new(entries: Vec<Box<dyn Entry>>, flushes: Vec<Box<dyn Flush>>, state: TaskState) -> Self {
         let committed = state.save_times();
-        Self { entries, flushes, state, flushed: Vec::new(), committed }
+        Self { entries, flushes, state, flushed: Vec::new(), committed, initialised: false }
     }
 
     /// Work goes on, so what was flushed is committed: else the task would have been told of an abort.
@@ -43,14 +46,40 @@ impl FusedTask {
             self.committed.append(&mut self.flushed);
         }
     }
+
+    /// Initialises the processors, if that has not been done.
+    fn init(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        if self.initialised {
+            return Ok(());
+        }
+        self.initialised = true;
+        let cx = &mut Cx { out, state: &mut self.state, origin: None };
+        (0..cx.state.processors.len()).try_for_each(|place| cx.with_hosted(place, |hosted, cx| hosted.init(cx)))
+    }
+
+    /// Calls what is due by `time_ms`; says whether anything was.
+    fn punctuate(&mut self, kind: PunctuationType, time_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
+        let cx = &mut Cx { out, state: &mut self.state, origin: None };
+        let mut any = false;
+        while let Some((schedule, place)) = cx.state.schedules.take_due(kind, time_ms) {
+            any = true;
+            cx.with_hosted(place, |hosted, cx| hosted.punctuate(schedule, time_ms, cx))?;
+        }
+        Ok(any)
+    }
 }
 
 impl TaskProcessor for FusedTask {
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError> {
         self.go_on();
+        self.init(out)?;
         self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
         let origin = Some(Origin { source, offset: record.view.offset });
-        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })
+        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })?;
+        if !self.state.schedules.is_empty() {
+            self.punctuate(PunctuationType::StreamTime, self.state.stream_time_ms, out)?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
@@ -84,6 +113,10 @@ impl TaskProcessor for FusedTask {
         self.state.load_times(&self.committed);
         self.state.forget_held();
         self.state.aborts = self.state.aborts.wrapping_add(1);
+        self.state.schedules.clear();
+        self.state.commit_requested = false;
+        self.state.processors.iter_mut().flatten().for_each(|hosted| hosted.renew());
+        self.initialised = false;
     }
 
     fn times(&self) -> Vec<i64> {
@@ -95,9 +128,17 @@ impl TaskProcessor for FusedTask {
         self.committed = self.state.save_times();
     }
 
-    fn advance(&mut self, now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
+    fn advance(&mut self, now_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
         self.state.now_ms = now_ms;
-        Ok(false)
+        if self.state.processors.is_empty() {
+            return Ok(false);
+        }
+        self.init(out)?;
+        self.punctuate(PunctuationType::WallClockTime, now_ms, out)
+    }
+
+    fn take_commit_request(&mut self) -> bool {
+        std::mem::take(&mut self.state.commit_requested)
     }
 }
 

@@ -111,4 +111,9 @@ pub trait TaskProcessor: Send {
     fn advance(&mut self, _now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
         Ok(false)
     }
+
+    /// Whether an operator has asked for an early commit since the last call.
+    fn take_commit_request(&mut self) -> bool {
+        false
+    }
 }
