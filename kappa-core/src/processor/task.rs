@@ -10,9 +10,9 @@ use super::materialized::Flush;
 use crate::codec::{CodecError, SharedCodec};
 use crate::log::RecordView;
 use crate::record::{Lazy, Record};
-use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
+use crate::task::{Output, OutputMark, ProcessError, SourceRecord, TaskProcessor};
 use crate::topology::Entry;
-use kappa_state::ManagedStore;
+use kappa_state::{ManagedStore, StateError};
 use std::sync::Arc;
 
 use super::chain::Next;
@@ -24,6 +24,10 @@ pub(crate) struct FusedTask {
     /// Upstream first.
     pub(crate) flushes: Vec<Box<dyn Flush>>,
     pub(crate) state: TaskState,
+    /// Each record can be taken back.
+    undo_records: bool,
+    /// Where the output and the times stood before the last record.
+    before: (OutputMark, Vec<i64>),
     /// The times as of the last flush; empty once that is known to be committed.
     flushed: Vec<i64>,
     /// The times as of the last flush that is known to be committed.
@@ -31,9 +35,29 @@ pub(crate) struct FusedTask {
 }
 
 impl FusedTask {
-    pub(crate) fn new(entries: Vec<Box<dyn Entry>>, flushes: Vec<Box<dyn Flush>>, state: TaskState) -> Self {
+    pub(crate) fn new(
+        entries: Vec<Box<dyn Entry>>,
+        flushes: Vec<Box<dyn Flush>>,
+        state: TaskState,
+        undo_records: bool,
+    ) -> Self {
         let committed = state.save_times();
-        Self { entries, flushes, state, flushed: Vec::new(), committed }
+        let before = (OutputMark::default(), Vec::new());
+        Self { entries, flushes, state, undo_records, before, flushed: Vec::new(), committed }
+    }
+
+    fn begin_record(&mut self, out: &Output) {
+        self.before = (out.mark(), self.state.save_times());
+        self.state.begin_record();
+    }
+
+    /// What could not be passed on while the record could still fail.
+    fn end_record(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        if self.state.end_record() {
+            let cx = &mut Cx { out, state: &mut self.state, origin: None };
+            self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+        }
+        Ok(())
     }
 
     /// Work goes on, so what was flushed is committed: else the task would have been told of an abort.
@@ -50,7 +74,24 @@ impl TaskProcessor for FusedTask {
         self.go_on();
         self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
         let origin = Some(Origin { source, offset: record.view.offset });
-        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })
+        if !self.undo_records {
+            return self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin });
+        }
+        self.begin_record(out);
+        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })?;
+        self.end_record(out)
+    }
+
+    fn undo(&mut self, out: &mut Output) -> Result<bool, StateError> {
+        let (mark, times) = std::mem::take(&mut self.before);
+        if times.is_empty() || !self.state.undo_record()? {
+            return Ok(false);
+        }
+        out.rewind(mark);
+        let stream_time_ms = self.state.stream_time_ms;
+        self.state.load_times(&times);
+        self.state.stream_time_ms = stream_time_ms;
+        Ok(true)
     }
 
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {

@@ -188,6 +188,7 @@ impl Inner {
                 let name = format!("{}-{partition}", sub.name);
                 let scope = TaskScope {
                     calls: Arc::new(InlineCalls::default()),
+                    undo_records: false,
                     name: &name,
                     partition,
                     state: &state,

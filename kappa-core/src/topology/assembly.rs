@@ -59,7 +59,7 @@ impl<'a> Assembly<'a> {
         let flushes = assembly.flushes.into_iter().map(|(_, flush)| flush).collect();
         let times = OperatorTimes::new(assembly.times);
         let state = TaskState::new(stores, assembly.joints, assembly.calls, times, scope.cache_bytes_per_store == 0);
-        Ok(FusedTask::new(entries, flushes, state))
+        Ok(FusedTask::new(entries, flushes, state, scope.undo_records))
     }
 
     fn entry(&mut self, source: NodeId) -> Box<dyn Entry> {
