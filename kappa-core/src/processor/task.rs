@@ -11,9 +11,9 @@ use super::materialized::Flush;
 use crate::codec::{CodecError, SharedCodec};
 use crate::log::RecordView;
 use crate::record::{Lazy, Record};
-use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
+use crate::task::{Output, OutputMark, ProcessError, SourceRecord, TaskProcessor};
 use crate::topology::Entry;
-use kappa_state::ManagedStore;
+use kappa_state::{ManagedStore, StateError};
 use std::sync::Arc;
 
 use super::chain::Next;
@@ -25,6 +25,10 @@ pub(crate) struct FusedTask {
     /// Upstream first.
     pub(crate) flushes: Vec<Box<dyn Flush>>,
     pub(crate) state: TaskState,
+    /// Each record can be taken back.
+    undo_records: bool,
+    /// Where the output and the times stood before the last record.
+    before: (OutputMark, Vec<i64>),
     /// The times as of the last flush; empty once that is known to be committed.
     flushed: Vec<i64>,
     /// The times as of the last flush that is known to be committed.
@@ -34,9 +38,29 @@ pub(crate) struct FusedTask {
 }
 
 impl FusedTask {
-    pub(crate) fn new(entries: Vec<Box<dyn Entry>>, flushes: Vec<Box<dyn Flush>>, state: TaskState) -> Self {
+    pub(crate) fn new(
+        entries: Vec<Box<dyn Entry>>,
+        flushes: Vec<Box<dyn Flush>>,
+        state: TaskState,
+        undo_records: bool,
+    ) -> Self {
         let committed = state.save_times();
-        Self { entries, flushes, state, flushed: Vec::new(), committed, initialised: false }
+        let before = (OutputMark::default(), Vec::new());
+        Self { entries, flushes, state, undo_records, before, flushed: Vec::new(), committed, initialised: false }
+    }
+
+    fn begin_record(&mut self, out: &Output) {
+        self.before = (out.mark(), self.state.save_times());
+        self.state.begin_record();
+    }
+
+    /// What could not be passed on while the record could still fail.
+    fn end_record(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        if self.state.end_record() {
+            let cx = &mut Cx { out, state: &mut self.state, origin: None };
+            self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+        }
+        Ok(())
     }
 
     /// Work goes on, so what was flushed is committed: else the task would have been told of an abort.
@@ -53,8 +77,10 @@ impl FusedTask {
             return Ok(());
         }
         self.initialised = true;
+        let places = self.state.processors.len();
         let cx = &mut Cx { out, state: &mut self.state, origin: None };
-        (0..cx.state.processors.len()).try_for_each(|place| cx.with_hosted(place, |hosted, cx| hosted.init(cx)))
+        let mut init = |place| cx.with_hosted(place, |hosted, cx| hosted.init(cx));
+        (0..places).try_for_each(&mut init).map_err(unprovoked)
     }
 
     /// Calls what is due by `time_ms`; says whether anything was.
@@ -63,7 +89,7 @@ impl FusedTask {
         let mut any = false;
         while let Some((schedule, place)) = cx.state.schedules.take_due(kind, time_ms) {
             any = true;
-            cx.with_hosted(place, |hosted, cx| hosted.punctuate(schedule, time_ms, cx))?;
+            cx.with_hosted(place, |hosted, cx| hosted.punctuate(schedule, time_ms, cx)).map_err(unprovoked)?;
         }
         Ok(any)
     }
@@ -75,11 +101,29 @@ impl TaskProcessor for FusedTask {
         self.init(out)?;
         self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
         let origin = Some(Origin { source, offset: record.view.offset });
+        if self.undo_records {
+            self.begin_record(out);
+        }
         self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })?;
+        if self.undo_records {
+            self.end_record(out)?;
+        }
         if !self.state.schedules.is_empty() {
             self.punctuate(PunctuationType::StreamTime, self.state.stream_time_ms, out)?;
         }
         Ok(())
+    }
+
+    fn undo(&mut self, out: &mut Output) -> Result<bool, StateError> {
+        let (mark, times) = std::mem::take(&mut self.before);
+        if times.is_empty() || !self.state.undo_record()? {
+            return Ok(false);
+        }
+        out.rewind(mark);
+        let stream_time_ms = self.state.stream_time_ms;
+        self.state.load_times(&times);
+        self.state.stream_time_ms = stream_time_ms;
+        Ok(true)
     }
 
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
@@ -191,6 +235,14 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
             }
         }
         self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
+    }
+}
+
+/// What fails without a record is no record's fault.
+fn unprovoked(error: ProcessError) -> ProcessError {
+    match error {
+        ProcessError::Operator { operator, reason } => ProcessError::Unprovoked { operator, reason },
+        other => other,
     }
 }
 

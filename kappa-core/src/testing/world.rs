@@ -115,6 +115,7 @@ impl World {
         let name = format!("{}-{partition}", plan.name);
         let scope = TaskScope {
             calls: Arc::new(InlineCalls::default()),
+            undo_records: false,
             name: &name,
             partition,
             state: &state,

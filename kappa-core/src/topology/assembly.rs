@@ -68,7 +68,7 @@ impl<'a> Assembly<'a> {
             times,
             scope.cache_bytes_per_store == 0,
         );
-        Ok(FusedTask::new(entries, flushes, state))
+        Ok(FusedTask::new(entries, flushes, state, scope.undo_records))
     }
 
     fn entry(&mut self, source: NodeId) -> Box<dyn Entry> {
