@@ -22,12 +22,15 @@ pub(crate) enum Dropped {
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// The timestamp is negative.
+    NegativeTimestamp,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
 }
 
 impl Dropped {
-const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
+    const REASONS: [&'static str; 5] =
+        ["failed-call", "null-key", "null-value", "negative-timestamp", "null-key-repartition"];
 }
 
 /// What the operators of a task share.

@@ -3,6 +3,7 @@
 mod aggregate;
 mod process_values;
 mod processor;
+mod routing;
 mod stateless;
 
 use super::Family;
@@ -12,6 +13,7 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
+    ("routing", &routing::Routing),
     ("stateless", &stateless::Stateless),
 ];
 
