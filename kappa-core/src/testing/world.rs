@@ -6,37 +6,15 @@
 //! - A task that fails leaves nothing behind of what it had not committed.
 
 use super::queues::Queues;
-use super::{TestError, TestOptions};
-use crate::log::{Headers, RecordView, TopicHandle};
+use super::stored::Stored;
+use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
+use crate::log::{Header, TopicHandle};
 use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A record as it lies in a topic.
-#[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) partition: i32,
-    pub(super) timestamp_ms: i64,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Headers,
-    /// The step of the test that it follows from.
-    pub(super) step: usize,
-    /// Its place in the order of writing, over all topics.
-    pub(super) sequence: u64,
-}
-
-impl Stored {
-    /// As a task reads it.
-    fn as_source(&self, offset: i64) -> SourceRecord<'_> {
-        let (key, value) = (self.key.as_deref(), self.value.as_deref());
-        let view = RecordView { offset, timestamp_ms: self.timestamp_ms, key, value };
-        SourceRecord { view, headers: self.headers.clone() }
-    }
-}
 
 /// A record of a changelog.
 #[derive(Debug, Clone)]
@@ -56,6 +34,8 @@ pub(super) struct World {
     pub(super) changelogs: BTreeMap<String, BTreeMap<i32, Vec<Logged>>>,
     pub(super) dropped: BTreeMap<&'static str, u64>,
     pub(super) now_ms: i64,
+    /// What the test did.
+    pub(super) recorded: Vec<Recorded>,
     /// The number of calls that could have made something happen.
     pub(super) step: usize,
     sequence: u64,
@@ -87,6 +67,7 @@ impl World {
             changelogs: BTreeMap::new(),
             dropped: BTreeMap::new(),
             now_ms: options.wall_clock_ms,
+            recorded: Vec::new(),
             step: 0,
             sequence: 0,
         };
@@ -153,7 +134,8 @@ impl World {
 
     /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
     pub(super) fn restart(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
-        self.commit()?;
+        self.step += 1;
+        self.commit_all()?;
         let mut count = 0;
         for index in 0..self.tasks.len() {
             if !which(&self.tasks[index].name) {
@@ -191,8 +173,38 @@ impl World {
     /// Runs a record, and everything that follows from it.
     pub(super) fn pipe(&mut self, topic: &TopicRef, record: Stored) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(record.as_recorded(topic));
         self.queue(topic, record);
         self.drain()
+    }
+
+    /// Does again what was recorded.
+    pub(super) fn replay(&mut self, recording: &Recording) -> Result<(), TestError> {
+        for step in &recording.steps {
+            match step {
+                Recorded::AdvanceMs(by_ms) => self.advance(*by_ms)?,
+                Recorded::Commit => self.commit()?,
+                Recorded::Record { topic, partition, timestamp_ms, key, value, headers } => {
+                    let topic = TopicRef::External(topic.clone());
+                    self.reads(&topic)?;
+                    let header = |header: &RecordedHeader| Header {
+                        name: header.name.as_str().into(),
+                        value: header.value.as_deref().map(Into::into),
+                    };
+                    let record = Stored {
+                        partition: *partition,
+                        timestamp_ms: *timestamp_ms,
+                        key: key.clone(),
+                        value: value.clone(),
+                        headers: headers.iter().map(header).collect(),
+                        step: self.step,
+                        sequence: 0,
+                    };
+                    self.pipe(&topic, record)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Puts a record in front of the task that reads it.
@@ -208,6 +220,7 @@ impl World {
     /// Moves the wall clock.
     pub(super) fn advance(&mut self, by_ms: i64) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(Recorded::AdvanceMs(by_ms));
         self.now_ms += by_ms;
         for index in 0..self.tasks.len() {
             let task = &mut self.tasks[index];
@@ -224,6 +237,11 @@ impl World {
     /// Commits all tasks, until nothing is left to be passed on.
     pub(super) fn commit(&mut self) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(Recorded::Commit);
+        self.commit_all()
+    }
+
+    fn commit_all(&mut self) -> Result<(), TestError> {
         loop {
             (0..self.tasks.len()).try_for_each(|task| self.commit_task(task))?;
             if self.queues.is_empty() {
