@@ -2,6 +2,8 @@
 
 use super::calls::CallSet;
 use super::chain::ErasedChain;
+use super::hosted::Hosted;
+use super::punctuation::Schedules;
 use super::slot::Slot;
 use super::times::OperatorTimes;
 use crate::codec::SharedCodec;
@@ -20,10 +22,15 @@ pub(crate) enum Dropped {
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// The timestamp is negative.
+    NegativeTimestamp,
+    /// The key is null before a repartition topic. Kafka Streams drops these without a word.
+    NullKeyRepartition,
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 3] = ["failed-call", "null-key", "null-value"];
+    const REASONS: [&'static str; 5] =
+        ["failed-call", "null-key", "null-value", "negative-timestamp", "null-key-repartition"];
 }
 
 /// What the operators of a task share.
@@ -34,6 +41,12 @@ pub(crate) struct TaskState {
     pub(crate) joints: Vec<Option<ErasedChain>>,
     /// Asynchronous calls under way; a place is empty only while it is worked on.
     pub(crate) calls: Vec<Option<Box<dyn CallSet>>>,
+    /// Processors of the user's own; a place is empty only while its processor is called.
+    pub(crate) processors: Vec<Option<Box<dyn Hosted>>>,
+    /// When they want to be called.
+    pub(crate) schedules: Schedules,
+    /// One of them wants a commit.
+    pub(crate) commit_requested: bool,
     /// Results are passed on at once, not at the flush.
     pub(crate) at_once: bool,
     /// The largest timestamp seen, ms.
@@ -60,6 +73,7 @@ impl TaskState {
         stores: Vec<Option<Box<dyn Slot>>>,
         joints: Vec<Option<ErasedChain>>,
         calls: Vec<Option<Box<dyn CallSet>>>,
+        processors: Vec<Option<Box<dyn Hosted>>>,
         times: OperatorTimes,
         at_once: bool,
     ) -> Self {
@@ -68,6 +82,9 @@ impl TaskState {
             stores,
             joints,
             calls,
+            processors,
+            schedules: Schedules::default(),
+            commit_requested: false,
             at_once,
             stream_time_ms: i64::MIN,
             now_ms: 0,

@@ -132,7 +132,8 @@ impl Worker {
         if !self.settings.rules.hold(Rule::BufferUntilCommit) {
             self.write_through(now_ms)?;
         }
-        if now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
+        let asked = self.commit_asked();
+        if asked || now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
             turn.settled = self.commit(now_ms)?;
         }
         Ok(turn)
@@ -153,6 +154,12 @@ impl Worker {
     /// The tasks this worker runs.
     pub fn tasks(&self) -> Vec<usize> {
         self.tasks.keys().copied().collect()
+    }
+
+    /// Whether an operator wants its task committed now.
+    fn commit_asked(&mut self) -> bool {
+        // Every request is taken: one commit is for all.
+        self.tasks.values_mut().fold(false, |asked, task| task.processor.take_commit_request() | asked)
     }
 
     fn buffers_full(&self) -> bool {
