@@ -7,12 +7,15 @@ use super::BufferedStore;
 use super::filter::{Filter, Knowledge};
 use super::restoring::Restoring;
 use super::rows::Rows;
-use crate::{Direction, Layer, ManagedStore, Mark, StateError, StoreId};
+use crate::{Direction, Layer, ManagedStore, Mark, RestoringBytes, StateError, StoreId};
 
 /// Look-ups in vain after which a filter is worth a walk over the store.
 const WALK_AFTER: u32 = if cfg!(test) { 2 } else { 1_000 };
 /// Keys walked over at a time: about a millisecond.
 const WALK_KEYS: usize = if cfg!(test) { 3 } else { 5_000 };
+
+/// A restore writes steps of about so many bytes, if it is not told to before.
+const STEP_BYTES: usize = 32 * 1024 * 1024;
 
 /// What is committed and not yet in the store behind.
 #[derive(Debug, Default)]
@@ -33,7 +36,8 @@ impl<V: 'static> BufferedStore<V> {
     /// Writes the tail; where that fails it is as before.
     fn write_tail(&mut self) -> Result<(), StateError> {
         let Some(mark) = self.mark.clone() else { return Ok(()) };
-        self.store.apply(&self.tail.rows.layer(), &mark)?;
+        let rows = &self.tail.rows;
+        self.store.apply_sorted(&mut rows.sorted(&rows.order()), &mark)?;
         self.tail.rows.clear();
         self.tail.records = 0;
         self.tail.since_ms = None;
@@ -83,20 +87,6 @@ impl<V: 'static> BufferedStore<V> {
         Ok(())
     }
 
-    fn write_restored(&mut self) -> Result<(), StateError> {
-        let operator_time = self.store.mark().map(|mark| mark.operator_time.clone()).unwrap_or_default();
-        self.write_restored_as(operator_time)
-    }
-
-    fn write_restored_as(&mut self, operator_time: Vec<u8>) -> Result<(), StateError> {
-        let Some(restoring) = &mut self.restoring else { return Ok(()) };
-        let mark = Mark { changelog_offset: restoring.next_offset, operator_time };
-        // Where that fails everything is still there.
-        self.store.apply(&restoring.layer(), &mark)?;
-        restoring.clear();
-        Ok(())
-    }
-
     fn is_quiet(&self) -> bool {
         self.dirty.is_empty() && self.staged.is_empty() && self.tail.rows.is_empty()
     }
@@ -140,10 +130,22 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
         }
         // Only now: a step that is written in mid-batch would need a mark in mid-batch.
         restoring.next_offset = next_offset;
-        if restoring.is_step() {
-            self.write_restored()?;
-        }
-        Ok(())
+        if restoring.bytes().gathered >= STEP_BYTES { self.begin_write_restored() } else { Ok(()) }
+    }
+
+    fn restoring_bytes(&self) -> RestoringBytes {
+        self.restoring.as_ref().map(Restoring::bytes).unwrap_or_default()
+    }
+
+    fn begin_write_restored(&mut self) -> Result<(), StateError> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        let operator_time = self.mark.as_ref().map_or(&[][..], |mark| &mark.operator_time);
+        restoring.begin_step(&mut *self.store, operator_time)
+    }
+
+    fn end_write_restored(&mut self) -> Result<(), StateError> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        restoring.end_step(&mut *self.store)
     }
 
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
@@ -151,11 +153,10 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
             return Err(self.misuse("a restore needs a buffer without changes"));
         }
         if let Some(restoring) = &mut self.restoring {
-            restoring.next_offset = restoring.next_offset.max(next_offset);
             // The last step and the end of the restore are one file.
-            if !restoring.is_empty() {
-                self.write_restored_as(operator_time.to_vec())?;
-            }
+            restoring.next_offset = next_offset;
+            restoring.begin_step(&mut *self.store, operator_time)?;
+            restoring.end_step(&mut *self.store)?;
         }
         let mark = Mark { changelog_offset: next_offset, operator_time: operator_time.to_vec() };
         if self.store.mark() != Some(&mark) {

@@ -10,7 +10,7 @@
 
 use hashbrown::HashTable;
 
-use crate::Layer;
+use crate::Entry;
 
 /// Bytes that may lie about before the arena is looked at.
 const GARBAGE_BYTES: usize = 1024 * 1024;
@@ -179,26 +179,28 @@ impl Rows {
         self.places.iter().map(|&place| (place.hash, self.key(place), self.row(place)))
     }
 
-    /// What is there sorted by key, each key once: of equal ones the last.
-    pub(super) fn layer(&self) -> Layer<'_> {
+    /// The places by key; of equal keys the later comes later.
+    pub(super) fn order(&self) -> Vec<(u64, u32)> {
         let numbered = self.places.iter().enumerate();
         let mut order: Vec<(u64, u32)> =
             numbered.map(|(at, place)| (first_bytes(self.key(*place)), at as u32)).collect();
-        // Most keys differ in their first bytes: only the others are looked up. Of equal ones the later comes later.
+        // Most keys differ in their first bytes: only the others are looked up.
         order.sort_unstable_by(|&(a_first, a), &(b_first, b)| {
             let key = |at: u32| self.key(self.places[at as usize]);
             a_first.cmp(&b_first).then_with(|| key(a).cmp(key(b))).then(a.cmp(&b))
         });
-        let mut entries: Vec<(&[u8], Option<&[u8]>)> = Vec::with_capacity(order.len());
-        for (_, at) in order {
-            let place = self.places[at as usize];
-            let (key, row) = (self.key(place), self.row(place));
-            match entries.last_mut() {
-                Some(last) if last.0 == key => last.1 = row,
-                _ => entries.push((key, row)),
-            }
-        }
-        Layer { entries }
+        order
+    }
+
+    /// What is there in an order, each key once: of equal ones the last.
+    pub(super) fn sorted<'r>(&'r self, order: &'r [(u64, u32)]) -> impl Iterator<Item = Entry<'r>> {
+        order.iter().enumerate().filter_map(move |(at, &(first, number))| {
+            let place = self.places[number as usize];
+            let key = self.key(place);
+            let next = order.get(at + 1).filter(|(next_first, _)| *next_first == first);
+            let again = next.is_some_and(|(_, next)| self.key(self.places[*next as usize]) == key);
+            (!again).then(|| (key, self.row(place)))
+        })
     }
 
     /// Forgets everything, and keeps the memory for what comes next.
@@ -239,11 +241,16 @@ mod tests {
         hasher.finish()
     }
 
+    fn entries(rows: &Rows) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let order = rows.order();
+        rows.sorted(&order).map(|(key, row)| (key.to_vec(), row.map(<[u8]>::to_vec))).collect()
+    }
+
     type Model = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
     fn check(rows: &Rows, model: &Model) {
-        let expected: Vec<_> = model.iter().map(|(key, row)| (key.as_slice(), row.as_deref())).collect();
-        assert_eq!(rows.layer().entries, expected);
+        let expected: Vec<_> = model.clone().into_iter().collect();
+        assert_eq!(entries(&rows), expected);
         assert_eq!(rows.len(), model.len());
         let bytes: usize = model.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, Vec::len)).sum();
         assert_eq!(rows.live_bytes(), bytes);
@@ -274,7 +281,7 @@ mod tests {
                 check(&rows, &model);
             }
             rows.clear();
-            prop_assert!(rows.is_empty() && rows.layer().entries.is_empty() && rows.live_bytes() == 0);
+            prop_assert!(rows.is_empty() && entries(&rows).is_empty() && rows.live_bytes() == 0);
         }
     }
 
@@ -304,8 +311,8 @@ mod tests {
         ] {
             rows.push(key.as_bytes(), |out| row.inspect(|row| out.extend_from_slice(row.as_bytes())).is_some());
         }
-        let expected: [(&[u8], Option<&[u8]>); 4] =
-            [(b"", Some(b"")), (b"a", Some(b"2")), (b"a\0", None), (b"long key b", None)];
-        assert_eq!(rows.layer().entries, expected);
+        let expected = [("", Some("")), ("a", Some("2")), ("a\0", None), ("long key b", None)];
+        let expected = expected.map(|(key, row)| (key.as_bytes().to_vec(), row.map(|row| row.as_bytes().to_vec())));
+        assert_eq!(entries(&rows), expected);
     }
 }

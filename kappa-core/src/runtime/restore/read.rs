@@ -10,8 +10,12 @@ use crate::runtime::rules::Rule;
 use crate::runtime::settings::Guarantee;
 use crate::runtime::shared::{Holder, ReadyTask, WorkerCommand};
 use crate::task::TaskProcessor;
+use kappa_state::ManagedStore;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a restorer may keep in memory however small the cache is.
+const RESTORING_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 impl Restorer {
     pub(super) fn read(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
@@ -33,6 +37,7 @@ impl Restorer {
                 }
             }
         }
+        self.make_room()?;
         let to_high_watermark = self.settings.rules.hold(Rule::RestoreToHighWatermark);
         for end in polled.ends {
             if let Some((_, reading)) = self.store_of(end.token)
@@ -47,6 +52,49 @@ impl Restorer {
                 return Err(failure.error.into());
             }
             self.unreadable(failure.token, &failure.error, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was read and is not yet written within the cache's bytes: from half of them on the store that has most is
+    /// written, while reading goes on.
+    fn make_room(&mut self) -> Result<(), Error> {
+        let bound = (self.settings.cache_bytes / self.settings.restore_threads.max(1)).max(RESTORING_BYTES_MIN);
+        let (mut gathered, mut writing, mut most) = (0, 0, 0);
+        self.each_store(|store| {
+            let bytes = store.restoring_bytes();
+            gathered += bytes.gathered;
+            writing += bytes.writing;
+            most = most.max(bytes.gathered);
+            Ok(())
+        })?;
+        let full = gathered + writing >= bound;
+        if writing > 0 && !full {
+            return Ok(());
+        }
+        if full {
+            self.each_store(|store| Ok(store.end_write_restored()?))?;
+        }
+        if gathered >= bound / 2 {
+            let mut begun = false;
+            self.each_store(|store| {
+                if begun || store.restoring_bytes().gathered < most {
+                    return Ok(());
+                }
+                begun = true;
+                Ok(store.begin_write_restored()?)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Every store that is being restored, in the order of the jobs.
+    fn each_store(&mut self, mut with: impl FnMut(&mut dyn ManagedStore) -> Result<(), Error>) -> Result<(), Error> {
+        for job in &mut self.jobs {
+            let Stage::Reading(Reading { processor, stores, .. }) = &mut job.stage else { continue };
+            for store in stores {
+                with(processor.store(store.store))?;
+            }
         }
         Ok(())
     }
