@@ -59,8 +59,8 @@ impl<V: 'static> BufferedStore<V> {
         let bytes_max = self.filter_bound();
         if matches!(self.filter, Knowledge::Nothing { in_vain } if in_vain >= WALK_AFTER) {
             self.filter = Knowledge::Some { filter: Filter::default(), walked: Vec::new() };
-            for (hash, _, _) in self.staged.iter().chain(self.tail.rows.iter()) {
-                self.filter.add(hash, bytes_max);
+            for (_, key, _) in self.staged.iter().chain(self.tail.rows.iter()) {
+                self.filter.add(self.cells.hash(key), bytes_max);
             }
         }
         let Knowledge::Some { filter, walked } = &mut self.filter else { return Ok(()) };
@@ -120,12 +120,10 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
             // What was read before the restore is no longer what lies behind.
             self.cells.clear();
         }
-        let bytes_max = self.filter_bound();
         let restoring = self.restoring.get_or_insert_with(|| Restoring::from(next_offset));
         for (key, value, timestamp_ms) in records {
-            if value.is_some() {
-                self.filter.add(self.cells.hash(key), bytes_max);
-            }
+            // A filter would cost a third more, and many stores never need one: it can still walk over what was restored.
+            self.filter = Knowledge::of(false);
             restoring.put(key, value, timestamp_ms);
         }
         // Only now: a step that is written in mid-batch would need a mark in mid-batch.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::rows::Rows;
-use crate::row::write_row;
 use crate::{KeyValueStore, Mark, PreparedLayer, RestoringBytes, StateError};
 
 /// What was read of a changelog and is not yet in the store behind.
@@ -37,7 +36,8 @@ impl Restoring {
 
     /// Takes a record in; `None` deletes.
     pub(super) fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp_ms: i64) {
-        self.rows.push(key, |out| value.inspect(|value| write_row(timestamp_ms, value, out)).is_some());
+        let timestamp = timestamp_ms.to_be_bytes();
+        self.rows.push(key, value.map(|value| [timestamp.as_slice(), value]));
     }
 
     /// What it takes in memory.

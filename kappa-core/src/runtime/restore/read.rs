@@ -2,6 +2,7 @@
 
 use super::begin::RETRY_MS;
 use super::outdated::operator_time;
+use super::room::{self, Holding};
 use super::{Job, Reading, Restorer, Stage, StoreReading};
 use crate::Error;
 use crate::log::{FetchedBatch, LogError, Recovery, Run, TopicPartition};
@@ -14,11 +15,9 @@ use kappa_state::ManagedStore;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a restorer may keep in memory however small the cache is.
-const RESTORING_BYTES_MIN: usize = 16 * 1024 * 1024;
-
 impl Restorer {
     pub(super) fn read(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
+        self.make_room()?;
         let done = self.jobs.iter().all(|job| job.is_complete());
         let wait = if done { Duration::ZERO } else { max_wait };
         let polled = match self.fetch.poll(self.settings.poll_records, wait) {
@@ -37,7 +36,6 @@ impl Restorer {
                 }
             }
         }
-        self.make_room()?;
         let to_high_watermark = self.settings.rules.hold(Rule::RestoreToHighWatermark);
         for end in polled.ends {
             if let Some((_, reading)) = self.store_of(end.token)
@@ -56,44 +54,58 @@ impl Restorer {
         Ok(())
     }
 
-    /// Keeps what was read and is not yet written within the cache's bytes: from half of them on the store that has most is
-    /// written, while reading goes on.
+    /// Keeps what was read and is not yet written within its bound.
     fn make_room(&mut self) -> Result<(), Error> {
-        let bound = (self.settings.cache_bytes / self.settings.restore_threads.max(1)).max(RESTORING_BYTES_MIN);
-        let (mut gathered, mut writing, mut most) = (0, 0, 0);
-        self.each_store(|store| {
+        let bound = self.settings.restoring_bytes / self.settings.restore_threads.max(1);
+        let mut stores = Vec::new();
+        self.each_store(|reading, store| {
             let bytes = store.restoring_bytes();
-            gathered += bytes.gathered;
-            writing += bytes.writing;
-            most = most.max(bytes.gathered);
+            stores.push(Holding { token: reading.token, bytes, done: reading.done });
             Ok(())
         })?;
-        let full = gathered + writing >= bound;
-        if writing > 0 && !full {
-            return Ok(());
+        let plan = room::plan(&stores, bound);
+        self.each_store(|reading, store| {
+            if plan.end {
+                store.end_write_restored()?;
+            }
+            if plan.write == Some(reading.token) {
+                store.begin_write_restored()?;
+            }
+            Ok(())
+        })?;
+        self.read_alone(plan.alone)
+    }
+
+    /// Reads this store's changelog and no other, or all.
+    fn read_alone(&mut self, token: Option<u32>) -> Result<(), Error> {
+        let mut stop = Vec::new();
+        let mut go = Vec::new();
+        self.each_store(|reading, _| {
+            let paused = token.is_some_and(|token| token != reading.token);
+            if paused != std::mem::replace(&mut reading.paused, paused) {
+                if paused { stop.push(reading.token) } else { go.push(reading.token) }
+            }
+            Ok(())
+        })?;
+        if !stop.is_empty() {
+            self.fetch.pause(&stop)?;
         }
-        if full {
-            self.each_store(|store| Ok(store.end_write_restored()?))?;
-        }
-        if gathered >= bound / 2 {
-            let mut begun = false;
-            self.each_store(|store| {
-                if begun || store.restoring_bytes().gathered < most {
-                    return Ok(());
-                }
-                begun = true;
-                Ok(store.begin_write_restored()?)
-            })?;
+        if !go.is_empty() {
+            self.fetch.resume(&go)?;
         }
         Ok(())
     }
 
     /// Every store that is being restored, in the order of the jobs.
-    fn each_store(&mut self, mut with: impl FnMut(&mut dyn ManagedStore) -> Result<(), Error>) -> Result<(), Error> {
+    fn each_store(
+        &mut self,
+        mut with: impl FnMut(&mut StoreReading, &mut dyn ManagedStore) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         for job in &mut self.jobs {
             let Stage::Reading(Reading { processor, stores, .. }) = &mut job.stage else { continue };
             for store in stores {
-                with(processor.store(store.store))?;
+                let at = store.store;
+                with(store, processor.store(at))?;
             }
         }
         Ok(())
