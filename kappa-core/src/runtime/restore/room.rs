@@ -74,7 +74,8 @@ mod tests {
                 store.done = left[at] == 0;
             }
             let held: usize = stores.iter().map(|store| store.bytes.gathered + store.bytes.writing).sum();
-            assert!(held <= bound + lengths.len(), "{held} bytes: {stores:?}");
+            // Beyond the bound there is what was read in the turn that reached it, and in the one after.
+            assert!(held <= bound + 2 * lengths.len(), "{held} bytes: {stores:?}");
             if stores.iter().all(|store| store.done) {
                 break;
             }
