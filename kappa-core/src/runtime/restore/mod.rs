@@ -15,6 +15,7 @@
 mod begin;
 mod outdated;
 mod read;
+mod room;
 
 pub(crate) use outdated::operator_time;
 
@@ -84,6 +85,8 @@ struct StoreReading {
     position: i64,
     records: u64,
     done: bool,
+    /// Another store's changelog is read alone.
+    paused: bool,
 }
 
 impl Restorer {
