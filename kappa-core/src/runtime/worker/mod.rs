@@ -32,6 +32,8 @@ use std::time::Duration;
 const SEND_BYTES: usize = 1024 * 1024;
 /// Records one task processes before the next one gets its turn.
 const SLICE_RECORDS: usize = 2_000;
+/// Also how long a partition that is new to a reader waits for its first turn, and a join for the end of an input.
+const FETCH_WAIT_MAX: Duration = Duration::from_millis(100);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a turn did.
@@ -90,6 +92,7 @@ impl Worker {
             client_id: client_id.clone(),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
+            wait_max: FETCH_WAIT_MAX,
         })?;
         Ok(Self {
             index,
@@ -152,6 +155,16 @@ impl Worker {
     /// The tasks this worker runs.
     pub fn tasks(&self) -> Vec<usize> {
         self.tasks.keys().copied().collect()
+    }
+
+    /// Whether it has an appender and no tasks: there is nothing to do but to wait for one.
+    pub fn is_idle(&self) -> bool {
+        self.appender.is_some() && self.tasks.is_empty()
+    }
+
+    /// Its place among the process's workers.
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     fn buffers_full(&self) -> bool {
