@@ -113,7 +113,8 @@ fn pay(log: &SharedLog) -> Result<(), Box<dyn Error>> {
 /// All committed records of a topic; an error where one is there twice.
 fn read(log: &SharedLog, topic: &str) -> Result<Vec<Scored>, Box<dyn Error>> {
     let (client_id, isolation, buffer_bytes) = ("reader".into(), Isolation::ReadCommitted, 16 << 20);
-    let mut fetch = log.fetch(FetchOptions { client_id, isolation, buffer_bytes })?;
+    let wait_max = Duration::from_millis(20);
+    let mut fetch = log.fetch(FetchOptions { client_id, isolation, buffer_bytes, wait_max })?;
     let assignments: Vec<Assignment> = (0..PARTITIONS)
         .map(|partition| Assignment {
             partition: TopicPartition::new(topic, partition),

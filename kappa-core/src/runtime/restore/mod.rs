@@ -32,6 +32,8 @@ use std::time::Duration;
 
 /// Tasks one restorer works on at a time.
 const JOBS: usize = 16;
+/// A restore ends with an end of partition, and reads only while there is something to restore.
+const FETCH_WAIT_MAX: Duration = Duration::from_millis(10);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// One restore thread as a state machine.
@@ -104,6 +106,7 @@ impl Restorer {
             client_id: format!("{}-restore-{index}", layout.application_id),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
+            wait_max: FETCH_WAIT_MAX,
         })?;
         let offsets = log.group_offsets(&layout.application_id)?;
         let topics = log.topics()?;
