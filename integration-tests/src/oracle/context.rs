@@ -6,6 +6,7 @@ use super::text::{Shown, Text, sink};
 use super::{Params, Row, Scenario};
 use kappa_core::codec::{Codec, Nullable, nullable};
 use kappa_core::dsl::KStream;
+use kappa_core::runtime::BadRecords;
 use kappa_core::testing::{TestDriver, TestError};
 use kappa_core::topology::{TopologyBuilder, TopologyError};
 use std::fmt;
@@ -68,6 +69,10 @@ pub struct Context {
     pub params: Params,
     /// What functions say.
     pub peeks: Peeks,
+    /// What becomes of records that can't be decoded.
+    pub bad_records: BadRecords,
+    /// What becomes of records that an operator fails on.
+    pub failed_records: BadRecords,
     pub(super) stores: Vec<(String, ReadStore)>,
 }
 
@@ -75,7 +80,8 @@ impl Context {
     /// Begins a topology.
     pub fn new(params: Params) -> Self {
         let app = kappa_core::Topology::builder();
-        Self { app, params, peeks: Peeks::default(), stores: Vec::new() }
+        let (bad_records, failed_records) = (BadRecords::Fail, BadRecords::Fail);
+        Self { app, params, peeks: Peeks::default(), bad_records, failed_records, stores: Vec::new() }
     }
 
     /// The codec of keys and values that can be null.

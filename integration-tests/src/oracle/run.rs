@@ -43,7 +43,7 @@ fn run_disturbed(family: &dyn Family, scenario: &Scenario, mut random: Option<&m
     let mut context = Context::new(scenario.params.clone());
     let mut outcome = Outcome { id: scenario.id.clone(), ..Outcome::default() };
     let built = family.build(&mut context);
-    let Context { app, peeks, stores, .. } = context;
+    let Context { app, peeks, stores, bad_records, failed_records, .. } = context;
     let topology = match built.and_then(|()| Ok(app.build()?)) {
         Ok(topology) => topology,
         Err(BuildError::Missing(what)) => return Err(what),
@@ -61,6 +61,8 @@ fn run_disturbed(family: &dyn Family, scenario: &Scenario, mut random: Option<&m
         cache_bytes: scenario.params.number_or("cache_bytes", 0) as usize,
         commit_every_record: !manual,
         wall_clock_ms: scenario.params.number_or("wall_start", 0),
+        bad_records,
+        failed_records,
     };
     let driver = TestDriver::with_options(&topology, options).map_err(|error| error.to_string())?;
     let ends = (0..if manual { 5 } else { 0 }).map(|_| (scenario.steps.len(), &Step::Commit { commit: true }));

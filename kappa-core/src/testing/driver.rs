@@ -3,6 +3,7 @@
 use super::world::World;
 use super::{Recording, TestError, TestInput, TestOutput, TestStore, WrittenRecord};
 use crate::codec::{Codec, SharedCodec};
+use crate::runtime::BadRecords;
 use crate::topology::{TopicRef, Topology};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::fmt;
 use std::rc::Rc;
 
 /// How a [`TestDriver`] runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestOptions {
     /// Partitions of every topic that does not set its own number. Default: 1.
     pub partitions: i32,
@@ -21,11 +22,22 @@ pub struct TestOptions {
     pub commit_every_record: bool,
     /// What the wall clock shows at the beginning, ms since 1970. Default: 0.
     pub wall_clock_ms: i64,
+    /// What becomes of records that can't be decoded. Default: the call that pipes one in fails.
+    pub bad_records: BadRecords,
+    /// What becomes of records that an operator fails on. Default: the call that pipes one in fails.
+    pub failed_records: BadRecords,
 }
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { partitions: 1, cache_bytes: 10 * 1024 * 1024, commit_every_record: true, wall_clock_ms: 0 }
+        Self {
+            partitions: 1,
+            cache_bytes: 10 * 1024 * 1024,
+            commit_every_record: true,
+            wall_clock_ms: 0,
+            bad_records: BadRecords::Fail,
+            failed_records: BadRecords::Fail,
+        }
     }
 }
 

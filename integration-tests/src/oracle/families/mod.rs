@@ -1,6 +1,7 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
+mod errors;
 mod process_values;
 mod processor;
 mod routing;
@@ -11,6 +12,7 @@ use super::Family;
 /// All of them, by the judge's names.
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
+    ("errors", &errors::Errors),
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
     ("routing", &routing::Routing),
