@@ -17,10 +17,12 @@ pub(crate) enum Dropped {
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// The key is null before a repartition topic. Kafka Streams drops these without a word.
+    NullKeyRepartition,
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 2] = ["null-key", "null-value"];
+    const REASONS: [&'static str; 3] = ["null-key", "null-value", "null-key-repartition"];
 }
 
 /// What the operators of a task share.

@@ -42,7 +42,7 @@ pub enum TestError {
     /// The topology has no such topic or store.
     #[error("the topology has no {what} {name}; it has {has}")]
     Unknown {
-        /// `input`, `output` or `store`.
+        /// `input`, `output`, `store` or `task`.
         what: &'static str,
         /// The name asked for.
         name: String,
