@@ -91,7 +91,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             types: PhantomData,
         });
         let mut graph = input.graph.borrow_mut();
-        graph.connect(node, &table.lookup.stores);
+        graph.look_into(node, table.stream.node, &table.lookup.stores);
         graph.nodes[node].copartitioned = true;
         drop(graph);
         input.new_values(node)

@@ -23,6 +23,7 @@ mod split;
 mod stream;
 mod table;
 mod to;
+mod to_table;
 
 pub use group::KGroupedStream;
 pub(crate) use known::Known;
@@ -32,5 +33,5 @@ pub use split::SplitStream;
 pub use stream::KStream;
 pub(crate) use stream::source;
 pub use table::KTable;
-pub(crate) use table::{store, table};
+pub(crate) use table::{made_of, store, table};
 pub(crate) use to::sink;

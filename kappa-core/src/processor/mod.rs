@@ -12,7 +12,7 @@ mod user;
 
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
-pub(crate) use lookup::{Getter, Lookup};
+pub(crate) use lookup::{Found, Getter, Lookup, decoded, get_from};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
 pub(crate) use slot::Slot;
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
