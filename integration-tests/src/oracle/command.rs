@@ -31,7 +31,8 @@ struct Found {
     compared: usize,
     differ: usize,
     failing: usize,
-    deviate: BTreeMap<&'static str, usize>,
+    deviate: BTreeMap<String, usize>,
+    unjudged: BTreeMap<&'static str, usize>,
     missing: BTreeMap<String, usize>,
 }
 
@@ -80,11 +81,19 @@ fn compare_topology(judge: &mut Judge, name: &str, wanted: &Wanted) -> Result<Fo
                     continue;
                 }
             };
+            let verdict = verdict(scenario, &theirs, &ours);
+            if let Verdict::Unjudged(unjudged) = verdict {
+                *found.unjudged.entry(unjudged.reason).or_default() += 1;
+                continue;
+            }
             found.compared += 1;
             found.failing += usize::from(theirs.error.is_some());
-            match verdict(scenario, &theirs, &ours) {
-                Verdict::Same => {}
-                Verdict::Deviates(deviation) => *found.deviate.entry(deviation.name).or_default() += 1,
+            match verdict {
+                Verdict::Same | Verdict::Unjudged(_) => {}
+                Verdict::Deviates(deviations) => {
+                    let names: Vec<&str> = deviations.iter().map(|deviation| deviation.name).collect();
+                    *found.deviate.entry(names.join(", ")).or_default() += 1;
+                }
                 Verdict::Differs(_) => {
                     found.differ += 1;
                     if shown < wanted.show {
@@ -139,6 +148,9 @@ fn table(found: &BTreeMap<String, Found>, seconds: f64) -> String {
         for (deviation, count) in &found.deviate {
             let _ = writeln!(text, "  {count} deviate as they should: {deviation}");
         }
+        for (reason, count) in &found.unjudged {
+            let _ = writeln!(text, "  {count} not compared: {reason}");
+        }
         for (missing, count) in &found.missing {
             let _ = writeln!(text, "  {count} COULD NOT BE COMPARED: {missing}");
         }
@@ -158,9 +170,17 @@ pub fn record(wanted: &Wanted, count: usize) -> Result<(), Failure> {
     let mut judge = Judge::start()?;
     let candidates = scenarios(&judge, name, wanted.seed, count * 20)?;
     let outcomes = judge.run(&candidates)?;
+    let judged = |(scenario, theirs): &(Scenario, super::Outcome)| {
+        let ours = families::find(name).and_then(|family| run::run(family, scenario).ok());
+        ours.is_some_and(|ours| !matches!(verdict(scenario, theirs, &ours), Verdict::Unjudged(_)))
+    };
     // First the scenarios whose parameters were not seen yet, among them those with most outputs for their length.
-    let mut pairs: Vec<Pair> =
-        candidates.into_iter().zip(outcomes).map(|(scenario, result)| Pair { scenario, result }).collect();
+    let mut pairs: Vec<Pair> = candidates
+        .into_iter()
+        .zip(outcomes)
+        .filter(judged)
+        .map(|(scenario, result)| Pair { scenario, result })
+        .collect();
     let weight = |pair: &Pair| (pair.result.outputs.len().min(20), std::cmp::Reverse(pair.scenario.steps.len()));
     pairs.sort_by_key(|pair| std::cmp::Reverse(weight(pair)));
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();

@@ -1,9 +1,9 @@
 //! What a family builds with.
 
 use super::functions::Value;
+use super::generate::Draw;
 use super::text::{Shown, Text, sink};
 use super::{Params, Row};
-use super::generate::Draw;
 use kappa_core::codec::{Codec, Nullable, nullable};
 use kappa_core::dsl::KStream;
 use kappa_core::testing::{TestDriver, TestError};
@@ -36,7 +36,7 @@ impl From<TopologyError> for BuildError {
 }
 
 /// Reads a store's rows at the end.
-pub type ReadStore = Box<dyn Fn(&TestDriver) -> Result<Vec<Row>, TestError>>;
+pub(super) type ReadStore = Box<dyn Fn(&TestDriver) -> Result<Vec<Row>, TestError>>;
 
 /// Texts that functions of the topology say, in order.
 #[derive(Debug, Clone, Default)]
@@ -108,8 +108,7 @@ impl Context {
             let row = |(key, value, timestamp_ms): (String, V, i64)| {
                 Row(key, None, value.shown().unwrap_or("null".into()), timestamps.then_some(timestamp_ms))
             };
-            let mut rows: Vec<Row> =
-                driver.store(&store, Text, value.clone()).rows()?.into_iter().map(row).collect();
+            let mut rows: Vec<Row> = driver.store(&store, Text, value.clone()).rows()?.into_iter().map(row).collect();
             rows.sort();
             Ok(rows)
         });

@@ -141,9 +141,7 @@ pub fn reduce_out(old: &str, gone: &str) -> String {
 /// Merges the aggregates of two sessions.
 pub fn merge(aggregate: &str, one: &Value, other: &Value) -> Value {
     match aggregate {
-        "sum" => {
-            Some(number(one.as_deref()).wrapping_add(number(other.as_deref())).to_string())
-        }
+        "sum" => Some(number(one.as_deref()).wrapping_add(number(other.as_deref())).to_string()),
         _ => Some(format!("({}|{})", show(one.as_deref()), show(other.as_deref()))),
     }
 }

@@ -26,11 +26,9 @@ impl Judge {
     pub fn start() -> Result<Self, Failure> {
         let jar = built()?;
         let mut command = java(&jar);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("java can't be run ({error}): install a JDK 17 or later and put it on the PATH"))?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| {
+            format!("java can't be run ({error}): install a JDK 17 or later and put it on the PATH")
+        })?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let output = BufReader::new(output.ok_or("java has no standard output")?);
         Ok(Self { jar, child, input, output })

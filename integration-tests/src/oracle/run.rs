@@ -3,10 +3,10 @@
 use super::context::Context;
 use super::text::SEPARATOR;
 use super::{BuildError, Family, Outcome, Output, Scenario, Step, Window};
+use kappa_core::codec::bytes;
 use kappa_core::log::Headers;
 use kappa_core::testing::{TestDriver, TestError, TestOptions, WrittenRecord};
 use kappa_core::topology::TopicRef;
-use kappa_core::codec::bytes;
 
 /// Drops that Kafka Streams makes without counting them.
 const NOT_COUNTED_BY_KAFKA_STREAMS: [&str; 1] = ["null-key-repartition"];
@@ -26,6 +26,8 @@ pub fn run(family: &dyn Family, scenario: &Scenario) -> Result<Outcome, String> 
             return Ok(outcome);
         }
     };
+    let sources = topology.plan().sub_topologies.iter().flat_map(|sub| &sub.sources);
+    outcome.repartitions = sources.into_iter().any(|source| matches!(source.topic, TopicRef::Repartition(_)));
     let manual = scenario.params.text("commit") == Some("manual");
     let options = TestOptions {
         partitions: 1,
@@ -61,8 +63,10 @@ fn apply(driver: &TestDriver, step: &Step) -> Result<(), TestError> {
         Step::Wall { advance_wall_ms } => driver.advance_wall_clock_ms(*advance_wall_ms),
         Step::Commit { .. } => driver.commit(),
         Step::Record(input) => {
-            let headers =
-                input.headers.iter().fold(Headers::empty(), |all, (name, value)| all.with(&**name, Some(value.as_bytes())));
+            let headers = input
+                .headers
+                .iter()
+                .fold(Headers::empty(), |all, (name, value)| all.with(&**name, Some(value.as_bytes())));
             let (key, value) = (input.key.as_ref().map(String::as_bytes), input.value.as_ref().map(String::as_bytes));
             match driver.input(&input.topic, bytes(), bytes()).pipe_bytes_with(key, value, input.ts, headers) {
                 // The judge ignores records of topics that the topology does not read.

@@ -78,6 +78,9 @@ pub struct Outcome {
     /// The step that failed; −1 where it was the building, or the reading of the stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_step: Option<i64>,
+    /// kappa's topology goes through topics of its own.
+    #[serde(skip)]
+    pub repartitions: bool,
 }
 
 /// A record that was written, or a peek at one: then the topic is `#peek` and there is only a value.

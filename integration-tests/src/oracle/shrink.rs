@@ -115,9 +115,7 @@ pub fn as_test(pair: &Pair) -> String {
     let json = serde_json::to_string(pair).unwrap_or_default();
     let name: String =
         pair.scenario.id.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
-    format!(
-        "#[test]\nfn {name}() {{\n    // What Kafka Streams 4.3.0 makes of it.\n    check(r#\"{json}\"#);\n}}\n"
-    )
+    format!("#[test]\nfn {name}() {{\n    // What Kafka Streams 4.3.0 makes of it.\n    check(r#\"{json}\"#);\n}}\n")
 }
 
 #[cfg(test)]
@@ -135,12 +133,8 @@ mod tests {
     #[test]
     fn what_is_not_needed_goes() {
         let steps = ["a", "c", "b", "a", "d", "e", "c", "b"].iter().zip(5..).map(|(key, ts)| record(key, ts * 3));
-        let mut scenario = Scenario {
-            id: "t".into(),
-            topology: "t".into(),
-            params: Default::default(),
-            steps: steps.collect(),
-        };
+        let mut scenario =
+            Scenario { id: "t".into(), topology: "t".into(), params: Default::default(), steps: steps.collect() };
         scenario.params.set("p", 1);
         scenario.params.set("q", 2);
         let needs = |scenario: &Scenario| {

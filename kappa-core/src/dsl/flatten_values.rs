@@ -38,6 +38,6 @@ impl<K: 'static, V: 'static> Receiver<K, Option<V>> for Flatten<K, V> {
     fn receive(&mut self, record: &Record<'_, K, Option<V>>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let value = record.value()?.and_then(Option::as_ref).map(|value| Lazy::borrowed(value, None));
         let Record { key, timestamp_ms, headers, .. } = *record;
-        self.next.receive(&Record { key, value: value.as_ref(), timestamp_ms, headers }, cx)
+        self.next.receive(&Record::new(key, value.as_ref(), timestamp_ms, headers), cx)
     }
 }

@@ -4,6 +4,7 @@
 //! topology is built.
 
 mod aggregate;
+mod async_options;
 mod count;
 mod filter;
 mod flat_map;
@@ -12,6 +13,7 @@ mod group;
 mod join;
 mod known;
 mod map;
+mod map_async;
 mod map_values;
 mod merge;
 mod peek;
@@ -25,6 +27,7 @@ mod table;
 mod to;
 mod to_table;
 
+pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;

@@ -28,6 +28,14 @@ pub enum TestError {
         /// Why.
         source: ProcessError,
     },
+    /// What was due by the wall clock failed.
+    #[error("task {task}: as the wall clock moved: {source}")]
+    Clock {
+        /// The task.
+        task: String,
+        /// Why.
+        source: ProcessError,
+    },
     /// A store failed.
     #[error(transparent)]
     State(#[from] StateError),

@@ -8,11 +8,12 @@
 use super::queues::Queues;
 use super::{TestError, TestOptions};
 use crate::log::{Headers, RecordView, TopicHandle};
-use crate::task::{Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
+use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A record as it lies in a topic.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ struct Task {
     state: MemoryBackend,
     processor: Box<dyn TaskProcessor>,
     out: Output,
+    /// What it knew of time at the last commit: kept beside the committed offsets.
+    times: Vec<i64>,
 }
 
 impl World {
@@ -92,7 +95,7 @@ impl World {
                 .map(|(handle, topic)| OutputTopic { handle: TopicHandle(handle as u32), partitions: count(topic) })
                 .collect::<Vec<_>>();
             for partition in 0..partitions {
-                let task = world.start(sub_topology, partition, MemoryBackend::new(), topics.clone())?;
+                let task = world.start(sub_topology, partition, MemoryBackend::new(), topics.clone(), &[])?;
                 world.tasks.push(task);
             }
         }
@@ -106,10 +109,12 @@ impl World {
         partition: i32,
         state: MemoryBackend,
         topics: Vec<OutputTopic>,
+        times: &[i64],
     ) -> Result<Task, TestError> {
         let plan = self.topology.plan().sub_topologies[sub_topology].clone();
         let name = format!("{}-{partition}", plan.name);
         let scope = TaskScope {
+            calls: Arc::new(InlineCalls::default()),
             name: &name,
             partition,
             state: &state,
@@ -127,8 +132,13 @@ impl World {
             managed.restore(&mut records, log.len() as i64)?;
             managed.restored(log.len() as i64, &mark.operator_time)?;
         }
-        let out = Output::new(topics.clone(), partition);
-        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out })
+        if !times.is_empty() {
+            processor.restore_times(times);
+        }
+        let mut out = Output::new(topics.clone(), partition);
+        processor.advance(self.now_ms, &mut out).map_err(|source| TestError::Clock { task: name.clone(), source })?;
+        let times = processor.times();
+        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out, times })
     }
 
     /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
@@ -140,12 +150,13 @@ impl World {
                 continue;
             }
             let mut old = self.tasks.remove(index);
-            (0..old.processor.store_count()).try_for_each(|store| old.processor.store(store).flush(self.now_ms, true))?;
-            let Task { sub_topology, partition, topics, state, processor, .. } = old;
+            (0..old.processor.store_count())
+                .try_for_each(|store| old.processor.store(store).flush(self.now_ms, true))?;
+            let Task { sub_topology, partition, topics, state, processor, times, .. } = old;
             // Its stores are closed before they are opened again.
             drop(processor);
             let state = if keeps_state { state } else { MemoryBackend::new() };
-            let task = self.start(sub_topology, partition, state, topics)?;
+            let task = self.start(sub_topology, partition, state, topics, &times)?;
             self.tasks.insert(index, task);
             count += 1;
         }
@@ -178,6 +189,15 @@ impl World {
     pub(super) fn advance(&mut self, by_ms: i64) -> Result<(), TestError> {
         self.step += 1;
         self.now_ms += by_ms;
+        for index in 0..self.tasks.len() {
+            let task = &mut self.tasks[index];
+            if let Err(source) = task.processor.advance(self.now_ms, &mut task.out) {
+                let task = task.name.clone();
+                self.abort(index);
+                return Err(TestError::Clock { task, source });
+            }
+            self.after(index)?;
+        }
         self.drain()
     }
 
@@ -204,14 +224,22 @@ impl World {
                     let (topic, partition) = (display(&topic), record.partition);
                     return Err(TestError::Process { topic, partition, offset, source });
                 }
-                self.count_dropped(index);
-                match self.options.commit_every_record {
-                    true => self.commit_task(index)?,
-                    false => drop(self.collect(index)),
-                }
+                self.after(index)?;
             }
         }
         Ok(())
+    }
+
+    /// A task has done something: it is committed, or at least what it wrote can be read.
+    fn after(&mut self, index: usize) -> Result<(), TestError> {
+        self.count_dropped(index);
+        match self.options.commit_every_record {
+            true => self.commit_task(index),
+            false => {
+                self.collect(index);
+                Ok(())
+            }
+        }
     }
 
     fn commit_task(&mut self, index: usize) -> Result<(), TestError> {
@@ -229,6 +257,7 @@ impl World {
             let end = log.filter(|_| logged).map(|log| log.len() as i64);
             task.processor.store(store).committed(end, &[], self.now_ms)?;
         }
+        task.times = task.processor.times();
         Ok(())
     }
 

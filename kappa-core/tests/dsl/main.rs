@@ -3,6 +3,7 @@
 
 mod aborts;
 mod aggregates;
+mod async_calls;
 mod errors;
 mod laziness;
 mod plans;
@@ -23,5 +24,9 @@ const AT_ONCE: kappa_core::testing::TestOptions =
     kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 0, commit_every_record: true, wall_clock_ms: 0 };
 
 /// Results wait for a commit by the test.
-const AT_COMMIT: kappa_core::testing::TestOptions =
-    kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 1 << 20, commit_every_record: false, wall_clock_ms: 0 };
+const AT_COMMIT: kappa_core::testing::TestOptions = kappa_core::testing::TestOptions {
+    partitions: 1,
+    cache_bytes: 1 << 20,
+    commit_every_record: false,
+    wall_clock_ms: 0,
+};

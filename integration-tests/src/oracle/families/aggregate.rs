@@ -1,6 +1,6 @@
 //! Records grouped by key, or by a new one, then counted, reduced or folded.
 
-use super::super::functions::{Value, add, initial, number, reduce, select_key};
+use super::super::functions::{Value, add, initial, reduce, select_key};
 use super::super::generate::Draw;
 use super::super::text::Text;
 use super::super::{BuildError, Context, Family};
@@ -64,5 +64,4 @@ pub(super) fn aggregate(cx: &mut Context, grouped: &KGroupedStream<Value, String
             cx.compare_store::<Value>(store, Context::text());
         }
     }
-    let _ = number;
 }

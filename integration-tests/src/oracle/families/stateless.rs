@@ -1,6 +1,8 @@
 //! A chain of stateless operators from `in` to `out`.
 
-use super::super::functions::{PREDICATES, Value, flat_map, flat_map_value, holds, map, map_value, plus, select_key, show};
+use super::super::functions::{
+    PREDICATES, Value, flat_map, flat_map_value, holds, map, map_value, plus, select_key, show,
+};
 use super::super::generate::Draw;
 use super::super::{BuildError, Context, Family, Params};
 use kappa_core::dsl::KStream;
@@ -23,8 +25,18 @@ impl Family for Stateless {
         let mut merged = false;
         for _ in 0..draw.between(0, 8) {
             let op = draw.pick(&[
-                "filter", "filterNot", "map", "flatMap", "selectKey", "mapValues", "flatMapValues", "peek",
-                "repartition", "merge", "fork", "branch",
+                "filter",
+                "filterNot",
+                "map",
+                "flatMap",
+                "selectKey",
+                "mapValues",
+                "flatMapValues",
+                "peek",
+                "repartition",
+                "merge",
+                "fork",
+                "branch",
             ]);
             let f = match op {
                 "filter" | "filterNot" => draw.pick(&PREDICATES),
@@ -73,7 +85,9 @@ pub(super) fn apply(
         "flatMapValues" => stream.flat_map_values(move |_, value| flat_map_value(&f, value)).with_value_codec(text()),
         "peek" => {
             let peeks = cx.peeks.clone();
-            stream.peek(move |key, value| peeks.say(format!("{index}:{}={}", show(key.as_deref()), show(value.as_deref()))))
+            stream.peek(move |key, value| {
+                peeks.say(format!("{index}:{}={}", show(key.as_deref()), show(value.as_deref())))
+            })
         }
         "repartition" => stream.repartition(format!("r{index}").as_str()),
         "merge" => stream.merge(&cx.stream(&f)),
