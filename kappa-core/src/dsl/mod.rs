@@ -35,6 +35,6 @@ pub use repartition::Repartition;
 pub use split::SplitStream;
 pub use stream::KStream;
 pub(crate) use stream::source;
-pub use table::KTable;
+pub use table::{KGroupedTable, KTable};
 pub(crate) use table::{made_of, store, table};
 pub(crate) use to::sink;

@@ -1,8 +1,15 @@
 //! The handle of a table, and the table of a topic.
 
 mod filter;
+mod group_by;
+mod join;
 mod map_values;
 mod materialized;
+mod revision;
+mod to_stream;
+mod transform_values;
+
+pub use group_by::KGroupedTable;
 
 use super::KStream;
 use crate::codec::SharedCodec;

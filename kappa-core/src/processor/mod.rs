@@ -9,6 +9,7 @@ mod slot;
 mod store;
 mod task;
 mod times;
+mod transform;
 mod user;
 
 pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
@@ -20,5 +21,6 @@ pub(crate) use slot::Slot;
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
 pub(crate) use task::{FusedTask, SourceEntry};
 pub(crate) use times::{OperatorTimes, TimeSlot};
+pub use transform::{TransformContext, ValueTransformer};
 pub(crate) use user::Links;
 pub use user::{Processor, ProcessorContext, RecordMetadata};
