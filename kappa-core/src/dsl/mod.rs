@@ -37,4 +37,4 @@ pub use stream::KStream;
 pub(crate) use stream::source;
 pub use table::{KGroupedTable, KTable};
 pub(crate) use table::{made_of, store, table};
-pub(crate) use to::sink;
+pub(crate) use to::sink_of;

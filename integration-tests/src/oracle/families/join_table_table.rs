@@ -13,6 +13,9 @@ pub(super) struct JoinTableTable;
 impl Family for JoinTableTable {
     fn build(&self, cx: &mut Context) -> Result<(), BuildError> {
         let types = cx.params.texts("types");
+        if types.is_empty() {
+            return Err(BuildError::Missing("a join of one table".to_owned()));
+        }
         let mut table = input(cx, 0)?;
         if cx.params.flag("self") {
             let joined = joined(cx, &types[0], &table, &table, 0);

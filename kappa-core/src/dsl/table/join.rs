@@ -141,6 +141,13 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
         let node = nodes.add(&base, operator, &[left, right], Kind::Operator, Arc::new(make));
         nodes.nodes[node].old_values = OldValues::Joined;
         nodes.nodes[node].copartitioned = true;
+        // To tell a deletion from a row that never was.
+        if kind != Type::Inner {
+            nodes.request_old(self.stream.node);
+        }
+        if kind == Type::Outer {
+            nodes.request_old(if right == left { self.stream.node } else { other.stream.node });
+        }
         drop(nodes);
         let lookup = lookup(&self.lookup, &other.lookup, kind, &joiner);
         let stream =
