@@ -45,6 +45,8 @@ pub(crate) enum OldValues {
     Inputs,
     /// As `Inputs`, and it always can: its inputs are kept in stores for its own sake (a join of tables).
     Joined,
+    /// From its own store, or, where changes are passed on at once, from its inputs (a join of tables that is kept).
+    KeptJoin(StoreIndex),
 }
 
 /// What a node does with topics.
@@ -163,7 +165,7 @@ impl Graph {
         match self.nodes[node].old_values {
             OldValues::None => {}
             OldValues::Store(store) => self.stores[store].needed = true,
-            OldValues::Inputs | OldValues::Joined => {
+            OldValues::Inputs | OldValues::Joined | OldValues::KeptJoin(_) => {
                 self.nodes[node].parents.clone().into_iter().for_each(|parent| self.request_old(parent))
             }
         }
@@ -179,7 +181,7 @@ impl Graph {
                 OldValues::Inputs => {
                     self.nodes[node].parents.clone().into_iter().all(|parent| self.accept_old(parent))
                 }
-                OldValues::Joined => true,
+                OldValues::Joined | OldValues::KeptJoin(_) => true,
             };
         if has {
             self.request_old(node);

@@ -71,10 +71,11 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
         let (key, graph) = (self.key.clone(), Rc::clone(&self.stream.graph));
         let index = graph.borrow().stores.len();
         let leaves_out = graph.borrow().nodes[self.stream.node].leaves_out;
+        let joined = graph.borrow().nodes[self.stream.node].old_values == OldValues::Joined;
         let (node_key, node_value) = (key.clone(), value.clone());
         let make = move |assembly: &mut crate::topology::Assembly<'_>, node| {
             match assembly.materialize(node, index, &node_key, &node_value) {
-                Some(table) => erase::<K, V>(Keep { name: assembly.name(node), table, leaves_out }),
+                Some(table) => erase::<K, V>(Keep { name: assembly.name(node), table, leaves_out, joined }),
                 None => unreachable!("a store that was asked for by name is always needed"),
             }
         };
@@ -82,7 +83,7 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
         let node = nodes.add(name, "materialized", &[self.stream.node], Kind::Operator, Arc::new(make));
         nodes.add_store(store(name, "materialized", Some(node), &key, &value));
         nodes.nodes[node].stores.push(index);
-        nodes.nodes[node].old_values = OldValues::Store(index);
+        nodes.nodes[node].old_values = if joined { OldValues::KeptJoin(index) } else { OldValues::Store(index) };
         nodes.nodes[node].leaves_out = leaves_out;
         drop(nodes);
         let stream = self.stream.same(node);
@@ -103,12 +104,14 @@ struct Keep<K, V> {
     table: Materialized<K, V>,
     /// What comes is a filter's.
     leaves_out: bool,
+    /// What comes is a join's, with the old value that Kafka Streams passes on as it is.
+    joined: bool,
 }
 
 impl<K: 'static, V: Clone + Send + 'static> Receiver<K, V> for Keep<K, V> {
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let value = record.value()?;
-        let Self { name, table, leaves_out } = self;
+        let Self { name, table, leaves_out, joined } = self;
         let codec: &SharedCodec<K> = &table.key;
         let kept = cx.with_key(name, record.key, codec, |key, cx| {
             let store = cx.store::<V>(table.slot);
@@ -116,6 +119,12 @@ impl<K: 'static, V: Clone + Send + 'static> Receiver<K, V> for Keep<K, V> {
                 return Ok(());
             }
             store.put(key, value.cloned(), record.timestamp_ms)?;
+            if *joined && cx.state.at_once {
+                let Some(next) = &table.next else { return Ok(()) };
+                let Record { key, value, timestamp_ms, headers, .. } = *record;
+                let old = record.old.filter(|_| table.sends_old);
+                return next.send(&Record { old, ..Record::new(key, value, timestamp_ms, headers) }, cx);
+            }
             table.changed(key, record, record.timestamp_ms, cx)
         })?;
         if kept.is_none() { cx.drop_record(Dropped::NullKey) } else { Ok(()) }
