@@ -31,7 +31,18 @@ pub(crate) enum Dropped {
 }
 
 impl Dropped {
-const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
+    /// As the metrics have it.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::FailedCall => "failed-call",
+            Self::NullKey => "null-key",
+            Self::NullValue => "null-value",
+            Self::NullKeyRepartition => "null-key-repartition",
+            Self::OutOfOrder => "out-of-order",
+            Self::NullForeignKey => "null-foreign-key",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// What the operators of a task share.
@@ -54,7 +65,8 @@ pub(crate) struct TaskState {
     held_headers: Vec<HashMap<Vec<u8>, Headers>>,
     /// Counts aborts: what operators keep in memory for longer than a transaction goes with it.
     pub(crate) aborts: u32,
-    dropped: [u64; Dropped::REASONS.len()],
+    /// By reason, in the order in which they were first met.
+    dropped: Vec<(Dropped, u64)>,
     /// Buffers for encoded keys; several are out where one operator's chain holds another's.
     scratch: Vec<Vec<u8>>,
 }
@@ -77,7 +89,7 @@ impl TaskState {
             now_ms: 0,
             times,
             aborts: 0,
-            dropped: Default::default(),
+            dropped: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -117,8 +129,7 @@ impl TaskState {
     }
 
     pub(crate) fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
-        let counts = std::mem::take(&mut self.dropped);
-        Dropped::REASONS.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
+        self.dropped.drain(..).map(|(reason, count)| (reason.reason(), count)).collect()
     }
 }
 
@@ -141,7 +152,11 @@ pub(crate) struct Cx<'c> {
 impl Cx<'_> {
     /// Counts a dropped record.
     pub(crate) fn drop_record(&mut self, reason: Dropped) -> Result<(), ProcessError> {
-        self.state.dropped[reason as usize] += 1;
+        let counts = &mut self.state.dropped;
+        match counts.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((reason, 1)),
+        }
         Ok(())
     }
 

@@ -57,6 +57,19 @@ impl Output {
         self.put(topic.handle, partition, timestamp_ms, headers, key, value)
     }
 
+    /// Writes a record to a partition of the caller's choosing; else as [`send`](Self::send).
+    pub fn send_to<E>(
+        &mut self,
+        (output, partition): (usize, i32),
+        timestamp_ms: i64,
+        headers: &Headers,
+        key: Option<&[u8]>,
+        value: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let topic = self.topics[output];
+        self.put(topic.handle, partition, timestamp_ms, headers, key, value)
+    }
+
     /// Writes a changelog record: to the partition of the task's own number.
     pub fn log(&mut self, output: usize, timestamp_ms: i64, key: &[u8], value: Option<&[u8]>) {
         let topic = self.topics[output];
