@@ -1,10 +1,17 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
+mod join_foreign_key;
+mod join_stream_table;
+mod join_table_table;
+mod join_to_table;
 mod process_values;
 mod processor;
 mod routing;
 mod stateless;
+mod table_group;
+mod table_ops;
+mod to_table;
 
 use super::Family;
 
@@ -15,6 +22,14 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("processor", &processor::Script),
     ("routing", &routing::Routing),
     ("stateless", &stateless::Stateless),
+    ("join_foreign_key", &join_foreign_key::JoinForeignKey),
+    ("join_stream_table", &join_stream_table::JoinStreamTable),
+    ("join_table_table", &join_table_table::JoinTableTable),
+    ("join_to_table", &join_to_table::JoinToTable),
+    ("stateless", &stateless::Stateless),
+    ("table_group", &table_group::TableGroup),
+    ("table_ops", &table_ops::TableOps),
+    ("to_table", &to_table::ToTable),
 ];
 
 /// The family of a topology.
