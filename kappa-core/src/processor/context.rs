@@ -26,11 +26,28 @@ pub(crate) enum Dropped {
     NegativeTimestamp,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
+    /// A newer version of the row is known where only the latest counts.
+    OutOfOrder,
+    /// The foreign key is null where one is needed.
+    NullForeignKey,
+    /// The answer of a foreign-key join came when the row that had asked was another.
+    Stale,
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 5] =
-        ["failed-call", "null-key", "null-value", "negative-timestamp", "null-key-repartition"];
+    /// As the metrics have it.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::FailedCall => "failed-call",
+            Self::NullKey => "null-key",
+            Self::NullValue => "null-value",
+            Self::NegativeTimestamp => "negative-timestamp",
+            Self::NullKeyRepartition => "null-key-repartition",
+            Self::OutOfOrder => "out-of-order",
+            Self::NullForeignKey => "null-foreign-key",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// What the operators of a task share.
@@ -63,7 +80,8 @@ pub(crate) struct TaskState {
     recording: bool,
     /// A store took more than its cache while a record was being processed.
     overdue: bool,
-    dropped: [u64; Dropped::REASONS.len()],
+    /// By reason, in the order in which they were first met.
+    dropped: Vec<(Dropped, u64)>,
     /// Buffers for encoded keys; several are out where one operator's chain holds another's.
     scratch: Vec<Vec<u8>>,
 }
@@ -92,7 +110,7 @@ impl TaskState {
             aborts: 0,
             recording: false,
             overdue: false,
-            dropped: Default::default(),
+            dropped: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -162,8 +180,7 @@ impl TaskState {
     }
 
     pub(crate) fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
-        let counts = std::mem::take(&mut self.dropped);
-        Dropped::REASONS.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
+        self.dropped.drain(..).map(|(reason, count)| (reason.reason(), count)).collect()
     }
 }
 
@@ -186,7 +203,11 @@ pub(crate) struct Cx<'c> {
 impl Cx<'_> {
     /// Counts a dropped record.
     pub(crate) fn drop_record(&mut self, reason: Dropped) -> Result<(), ProcessError> {
-        self.state.dropped[reason as usize] += 1;
+        let counts = &mut self.state.dropped;
+        match counts.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((reason, 1)),
+        }
         Ok(())
     }
 

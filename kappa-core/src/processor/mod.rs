@@ -11,6 +11,7 @@ mod slot;
 mod store;
 mod task;
 mod times;
+mod transform;
 mod user;
 mod value_processor;
 
@@ -18,14 +19,14 @@ pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Resu
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
 pub(crate) use hosted::{Host, Hosted, ToHosted};
-pub(crate) use lookup::{Getter, Lookup};
+pub(crate) use lookup::{Found, Getter, Lookup, decoded, get_from};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
-pub(crate) use punctuation::Schedules;
 pub use punctuation::{PunctuationType, Schedule};
 pub(crate) use slot::Slot;
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
 pub(crate) use task::{FusedTask, SourceEntry};
 pub(crate) use times::{OperatorTimes, TimeSlot};
+pub use transform::{TransformContext, ValueTransformer};
 pub use user::{Child, Processor, ProcessorContext, ProcessorSupplier, RecordMetadata};
 pub(crate) use user::{Children, Links};
 pub(crate) use value_processor::FixedKey;

@@ -2,10 +2,17 @@
 
 mod aggregate;
 mod errors;
+mod join_foreign_key;
+mod join_stream_table;
+mod join_table_table;
+mod join_to_table;
 mod process_values;
 mod processor;
 mod routing;
 mod stateless;
+mod table_group;
+mod table_ops;
+mod to_table;
 
 use super::Family;
 
@@ -13,10 +20,17 @@ use super::Family;
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
     ("errors", &errors::Errors),
+    ("join_foreign_key", &join_foreign_key::JoinForeignKey),
+    ("join_stream_table", &join_stream_table::JoinStreamTable),
+    ("join_table_table", &join_table_table::JoinTableTable),
+    ("join_to_table", &join_to_table::JoinToTable),
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
     ("routing", &routing::Routing),
     ("stateless", &stateless::Stateless),
+    ("table_group", &table_group::TableGroup),
+    ("table_ops", &table_ops::TableOps),
+    ("to_table", &to_table::ToTable),
 ];
 
 /// The family of a topology.
