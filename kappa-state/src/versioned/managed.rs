@@ -1,0 +1,83 @@
+//! What the runtime sees of a versioned store.
+
+use super::VersionedStore;
+use super::row::Held;
+use crate::{ManagedStore, Mark, StateError, StoreId};
+
+impl<V: Send + 'static> VersionedStore<V> {
+    fn misuse(&self, reason: &str) -> StateError {
+        StateError::Misuse { store: self.id.to_string(), reason: reason.into() }
+    }
+}
+
+impl<V: Send + 'static> ManagedStore for VersionedStore<V> {
+    fn id(&self) -> &StoreId {
+        &self.id
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.rows.mark()
+    }
+
+    /// Versions are put again, one by one, in the order of the changelog, as they were put at first.
+    fn restore(
+        &mut self,
+        records: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>, i64)>,
+        next_offset: i64,
+    ) -> Result<(), StateError> {
+        if !self.restoring && (self.dirty_bytes() > 0 || self.rows.tail_records() > 0) {
+            return Err(self.misuse("a restore needs a buffer without changes"));
+        }
+        self.restoring = true;
+        for (key, value, timestamp_ms) in records {
+            self.put_held(key, value.map(Held::of), timestamp_ms)?;
+        }
+        self.keep_known()?;
+        self.rows.stage(|_| Ok::<(), StateError>(()))?;
+        let operator_time = self.rows.mark().map(|mark| mark.operator_time).unwrap_or_default();
+        self.rows.committed(Some(next_offset), &operator_time, 0)?;
+        self.rows.flush(0, false)
+    }
+
+    fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
+        self.rows.flush(0, true)?;
+        self.rows.restored(next_offset, operator_time)?;
+        self.restoring = false;
+        Ok(())
+    }
+
+    fn committed(
+        &mut self,
+        changelog_offset: Option<i64>,
+        operator_time: &[u8],
+        now_ms: i64,
+    ) -> Result<(), StateError> {
+        if self.restoring {
+            return Err(self.misuse("a commit before the restore has ended"));
+        }
+        self.rows.committed(changelog_offset, operator_time, now_ms)
+    }
+
+    fn aborted(&mut self) {
+        self.waiting.clear();
+        self.arena.clear();
+        self.known = None;
+        self.rows.aborted();
+    }
+
+    fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
+        self.rows.flush(now_ms, force)
+    }
+
+    fn dirty_bytes(&self) -> usize {
+        self.rows.dirty_bytes() + self.arena.len()
+    }
+
+    fn tail_records(&self) -> u64 {
+        self.rows.tail_records()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.rows.size_bytes()
+    }
+}
