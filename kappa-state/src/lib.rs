@@ -19,6 +19,7 @@ mod row;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod window;
 
 pub use buffer::{BufferOptions, BufferedStore, Visit};
 pub use codec::{Codec, CodecError, CodecId};
@@ -30,3 +31,4 @@ pub use store::{
     Change, Direction, Entry, KeyValueStore, Layer, ManagedStore, Mark, StateBackend, StateError, StoreCursor, StoreId,
     TailBound,
 };
+pub use window::{Session, SessionOptions, SessionStore, WindowOptions, WindowStore};
