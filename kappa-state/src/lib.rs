@@ -20,6 +20,7 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod versioned;
+mod window;
 
 pub use buffer::{BufferOptions, BufferedStore, Visit};
 pub use codec::{Codec, CodecError, CodecId};
@@ -32,3 +33,4 @@ pub use store::{
     TailBound,
 };
 pub use versioned::{Deleted, Put, VersionedOptions, VersionedStore};
+pub use window::{Session, SessionOptions, SessionStore, WindowOptions, WindowStore};

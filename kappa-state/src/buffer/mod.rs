@@ -17,6 +17,7 @@
 //! - Only committed rows go to the store behind, and they leave the buffer only after they are there.
 
 mod cell;
+mod expire;
 mod managed;
 mod restoring;
 mod scan;

@@ -67,6 +67,28 @@ impl RocksStore {
         writer.finish()
     }
 
+    /// A file that has nothing but the deletion of a range: it goes the way of a layer, past RocksDB's memtable.
+    fn write_drop(&self, file: &Path, from: &[u8], to: &[u8]) -> Result<(), rocksdb::Error> {
+        let mut writer = SstFileWriter::create(&self.shared.layer_options);
+        writer.open(file)?;
+        writer.delete_range([&[DATA], from].concat(), [&[DATA], to].concat())?;
+        writer.finish()
+    }
+
+    /// Takes in a file that was written, or gives its room back.
+    fn take_in(&self, file: &Path, written: Result<(), rocksdb::Error>) -> Result<(), StateError> {
+        let outcome = written.map_err(|error| rocks_error(&self.id, "writing a layer", &error)).and_then(|()| {
+            fault::point(Point::BeforeIngest);
+            self.ingest(file).map_err(|error| rocks_error(&self.id, "taking in a layer", &error))
+        });
+        let Err(error) = outcome else { return Ok(()) };
+        // What can't be removed now goes at the next start.
+        if let Err(left) = std::fs::remove_file(file) {
+            tracing::debug!(store = %self.id, error = %io_error(file, "removing a file", &left), "left a file behind");
+        }
+        Err(error)
+    }
+
     fn ingest(&self, file: &Path) -> Result<(), rocksdb::Error> {
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
@@ -114,20 +136,19 @@ impl KeyValueStore for RocksStore {
         let file = self.shared.new_file();
         fault::point(Point::BeforeFile);
         let written = self.write_file(&file, layer, mark);
-        let outcome = written.map_err(|error| rocks_error(&self.id, "writing a layer", &error)).and_then(|()| {
-            fault::point(Point::BeforeIngest);
-            self.ingest(&file).map_err(|error| rocks_error(&self.id, "taking in a layer", &error))
-        });
-        if let Err(error) = outcome {
-            // Give the room back; what can't be removed now goes at the next start.
-            if let Err(left) = std::fs::remove_file(&file) {
-                tracing::debug!(store = %self.id, error = %io_error(&file, "removing a file", &left), "left a file behind");
-            }
-            return Err(error);
-        }
+        self.take_in(&file, written)?;
         fault::point(Point::Ingested);
         self.mark = Some(mark.clone());
         Ok(())
+    }
+
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
+        if from >= to {
+            return Ok(());
+        }
+        let file = self.shared.new_file();
+        let written = self.write_drop(&file, from, to);
+        self.take_in(&file, written)
     }
 
     fn mark(&self) -> Option<&Mark> {
