@@ -4,6 +4,7 @@
 //! topology is built.
 
 mod aggregate;
+mod async_options;
 mod count;
 mod filter;
 mod flat_map;
@@ -11,6 +12,7 @@ mod group;
 mod join;
 mod known;
 mod map;
+mod map_async;
 mod map_values;
 mod merge;
 mod peek;
@@ -22,6 +24,7 @@ mod stream;
 mod table;
 mod to;
 
+pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;

@@ -7,13 +7,14 @@
 use super::{TestError, TestInput, TestOutput, TestStore};
 use crate::codec::{Codec, SharedCodec};
 use crate::log::{Headers, RecordView, TopicHandle};
-use crate::task::{Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
+use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How a [`TestDriver`] runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +187,7 @@ impl Inner {
             for partition in 0..partitions {
                 let name = format!("{}-{partition}", sub.name);
                 let scope = TaskScope {
+                    calls: Arc::new(InlineCalls::default()),
                     name: &name,
                     partition,
                     state: &state,

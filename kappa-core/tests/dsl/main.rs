@@ -3,6 +3,7 @@
 
 mod aborts;
 mod aggregates;
+mod async_calls;
 mod errors;
 mod laziness;
 mod plans;
