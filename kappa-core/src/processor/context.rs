@@ -20,10 +20,12 @@ pub(crate) enum Dropped {
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// The key is null before a repartition topic. Kafka Streams drops these without a word.
+    NullKeyRepartition,
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 3] = ["failed-call", "null-key", "null-value"];
+const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
 }
 
 /// What the operators of a task share.
