@@ -1,10 +1,30 @@
 //! What the runtime sees of a versioned store.
 
-use super::VersionedStore;
 use super::row::Held;
+use super::{Before, VersionedStore, history_key};
 use crate::{ManagedStore, Mark, StateError, StoreId};
 
 impl<V: Send + 'static> VersionedStore<V> {
+    /// A commit has come: what the history has not any more may leave the store behind, once nothing of it waits to be written.
+    fn settle(&mut self) -> Result<(), StateError> {
+        let oldest_ms = self.oldest_ms()?;
+        self.expired = self.segment_of(oldest_ms);
+        Ok(())
+    }
+
+    fn drop_expired(&mut self) -> Result<(), StateError> {
+        if self.dropped >= self.expired || self.rows.tail_records() > 0 {
+            return Ok(());
+        }
+        // From the very first: a crash may have come between writing and dropping.
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        history_key(0, &[], &mut from);
+        history_key(self.expired, &[], &mut to);
+        self.rows.drop_range(&from, &to)?;
+        self.dropped = self.expired;
+        Ok(())
+    }
+
     fn misuse(&self, reason: &str) -> StateError {
         StateError::Misuse { store: self.id.to_string(), reason: reason.into() }
     }
@@ -43,7 +63,8 @@ impl<V: Send + 'static> ManagedStore for VersionedStore<V> {
         self.rows.flush(0, true)?;
         self.rows.restored(next_offset, operator_time)?;
         self.restoring = false;
-        Ok(())
+        self.settle()?;
+        self.drop_expired()
     }
 
     fn committed(
@@ -55,7 +76,8 @@ impl<V: Send + 'static> ManagedStore for VersionedStore<V> {
         if self.restoring {
             return Err(self.misuse("a commit before the restore has ended"));
         }
-        self.rows.committed(changelog_offset, operator_time, now_ms)
+        self.rows.committed(changelog_offset, operator_time, now_ms)?;
+        self.settle()
     }
 
     fn aborted(&mut self) {
@@ -65,8 +87,24 @@ impl<V: Send + 'static> ManagedStore for VersionedStore<V> {
         self.rows.aborted();
     }
 
+    fn begin_record(&mut self) {
+        self.before = Before { known: self.known.clone(), waiting: self.waiting.len(), arena: self.arena.len() };
+        self.rows.begin_record();
+    }
+
+    fn undo_record(&mut self) -> Result<bool, StateError> {
+        let undone = self.rows.undo_record()?;
+        if undone {
+            self.known = self.before.known.take();
+            self.waiting.truncate(self.before.waiting);
+            self.arena.truncate(self.before.arena);
+        }
+        Ok(undone)
+    }
+
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
-        self.rows.flush(now_ms, force)
+        self.rows.flush(now_ms, force)?;
+        self.drop_expired()
     }
 
     fn dirty_bytes(&self) -> usize {

@@ -11,7 +11,9 @@
 //! - The last record of a key in the changelog is its latest version: after one that came late the latest is logged again, so
 //!   that compaction never keeps an old version in its place.
 
+mod changelog;
 mod managed;
+mod putting;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,6 @@ mod tests;
 use self::row::{Held, History, Row, RowCodec};
 use crate::{BufferOptions, BufferedStore, Codec, KeyValueStore, StateError, StoreId};
 use std::fmt;
-use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 /// Settings of a versioned store.
@@ -67,7 +68,16 @@ struct Logged {
     timestamp_ms: i64,
 }
 
+/// What a record that is taken back is measured by.
+#[derive(Default)]
+struct Before {
+    known: Option<Known>,
+    waiting: usize,
+    arena: usize,
+}
+
 /// What the store knows of itself.
+#[derive(Clone)]
 struct Known {
     /// The largest timestamp put.
     time_ms: i64,
@@ -91,6 +101,11 @@ pub struct VersionedStore<V: Send + 'static> {
     waiting: Vec<Logged>,
     /// A restore has begun and not ended.
     restoring: bool,
+    /// What was there when the record began that may be taken back.
+    before: Before,
+    /// Segments before this one are out of the store as of the last commit, and out of the store behind.
+    expired: i64,
+    dropped: i64,
     /// A row's key, and a value's bytes.
     row_key: Vec<u8>,
     bytes: Vec<u8>,
@@ -131,8 +146,23 @@ impl<V: Send + 'static> VersionedStore<V> {
     ) -> Result<Self, StateError> {
         let buffer = BufferOptions { keep_old: false, ..options.buffer };
         let rows = BufferedStore::open(id.clone(), store, Arc::new(RowCodec), buffer)?;
-        let (arena, waiting, row_key, bytes) = Default::default();
-        Ok(Self { id, rows, codec, options, known: None, arena, waiting, restoring: false, row_key, bytes })
+        let (arena, waiting, before, row_key, bytes) = Default::default();
+        let (known, restoring, expired, dropped) = (None, false, 0, 0);
+        Ok(Self {
+            id,
+            rows,
+            codec,
+            options,
+            known,
+            arena,
+            waiting,
+            restoring,
+            before,
+            expired,
+            dropped,
+            row_key,
+            bytes,
+        })
     }
 
     /// Puts a version; `None` deletes from then on.
@@ -278,236 +308,6 @@ impl<V: Send + 'static> VersionedStore<V> {
             Some(held) => decoded(&self.id, held, &*self.codec).map(|value| Some((value, version.from_ms))),
             None => Ok(None),
         }
-    }
-
-    fn put_held(&mut self, key: &[u8], value: Option<Held<V>>, timestamp_ms: i64) -> Result<Put, StateError> {
-        if timestamp_ms < self.oldest_ms()? {
-            return Ok(Put::TooLate);
-        }
-        self.advance(timestamp_ms)?;
-        let latest_since_ms = self.latest_since(key)?;
-        match latest_since_ms {
-            Some(since_ms) if since_ms <= timestamp_ms => {
-                let replaced = self.replace_latest(key, value, timestamp_ms)?;
-                if let Some(replaced) = replaced.filter(|_| since_ms < timestamp_ms) {
-                    self.push(key, Some(replaced), since_ms, timestamp_ms)?;
-                }
-                Ok(Put::Latest)
-            }
-            _ => self.put_into_history(key, value, timestamp_ms, latest_since_ms),
-        }
-    }
-
-    /// Puts a version that may not be the latest. `until_ms` is when the next one begins, as far as it is known.
-    fn put_into_history(
-        &mut self,
-        key: &[u8],
-        value: Option<Held<V>>,
-        timestamp_ms: i64,
-        mut until_ms: Option<i64>,
-    ) -> Result<Put, StateError> {
-        let first = self.segment_of(timestamp_ms);
-        for at in (0..self.known()?.segments.len()).rev() {
-            let segment = self.known()?.segments[at];
-            if segment < first {
-                break;
-            }
-            let Some(history) = self.history(segment, key)? else { continue };
-            let (since_ms, ended_ms) = (history.since_ms(), history.until_ms);
-            if ended_ms <= timestamp_ms {
-                break;
-            }
-            if since_ms <= timestamp_ms {
-                return self.put_within(segment, key, value, timestamp_ms).map(Put::Until);
-            }
-            until_ms = Some(since_ms);
-        }
-        match (until_ms, value) {
-            (Some(until_ms), value) => self.put_before(key, value, timestamp_ms, until_ms).map(|()| Put::Until(until_ms)),
-            (None, Some(value)) => {
-                self.replace_latest(key, Some(value), timestamp_ms)?;
-                Ok(Put::Latest)
-            }
-            (None, None) => self.mark_deleted(key, timestamp_ms).map(|()| Put::Latest),
-        }
-    }
-
-    /// Puts a version where a segment has one of its time. Gives back until when it is valid.
-    fn put_within(
-        &mut self,
-        segment: i64,
-        key: &[u8],
-        value: Option<Held<V>>,
-        timestamp_ms: i64,
-    ) -> Result<i64, StateError> {
-        let own_segment = self.segment_of(timestamp_ms);
-        let (mut until_ms, mut moved) = (timestamp_ms, None);
-        self.change_history(segment, key, |history| {
-            let mut history = history?;
-            let index = history.find(timestamp_ms);
-            until_ms = history.end_ms(index);
-            if history.version(index).from_ms == timestamp_ms {
-                history.replace(index, value, timestamp_ms);
-            } else if own_segment == segment {
-                history.insert(index, value, timestamp_ms);
-            } else {
-                // The older one ends earlier now, in another segment.
-                moved = Some(history.replace(index, value, timestamp_ms));
-            }
-            Some(history)
-        })?;
-        if let Some(moved) = moved {
-            self.push(key, moved.value, moved.from_ms, timestamp_ms)?;
-        }
-        Ok(until_ms)
-    }
-
-    /// Puts a version that is valid until the next one begins, which lies elsewhere.
-    fn put_before(
-        &mut self,
-        key: &[u8],
-        value: Option<Held<V>>,
-        timestamp_ms: i64,
-        until_ms: i64,
-    ) -> Result<(), StateError> {
-        self.change_history(self.segment_of(until_ms), key, |history| {
-            let Some(mut history) = history else { return Some(History::of(value, timestamp_ms, until_ms)) };
-            if history.until_ms <= timestamp_ms {
-                history.push(value, timestamp_ms, until_ms);
-            } else {
-                history.push_oldest(value, timestamp_ms);
-            }
-            Some(history)
-        })
-    }
-
-    /// Remembers the deletion of a key that has no latest value.
-    fn mark_deleted(&mut self, key: &[u8], timestamp_ms: i64) -> Result<(), StateError> {
-        self.change_history(self.segment_of(timestamp_ms), key, |history| {
-            let Some(mut history) = history else { return Some(History::of(None, timestamp_ms, timestamp_ms)) };
-            let ended_ms = history.until_ms;
-            if ended_ms != timestamp_ms {
-                history.push(None, ended_ms, timestamp_ms);
-            }
-            Some(history)
-        })
-    }
-
-    /// Adds a version that has just ended.
-    fn push(&mut self, key: &[u8], value: Option<Held<V>>, since_ms: i64, until_ms: i64) -> Result<(), StateError> {
-        self.change_history(self.segment_of(until_ms), key, |history| {
-            let Some(mut history) = history else { return Some(History::of(value, since_ms, until_ms)) };
-            history.push(value, since_ms, until_ms);
-            Some(history)
-        })
-    }
-
-    fn change_history(
-        &mut self,
-        segment: i64,
-        key: &[u8],
-        change: impl FnOnce(Option<History<V>>) -> Option<History<V>>,
-    ) -> Result<(), StateError> {
-        let known = self.known()?;
-        if let Err(at) = known.segments.binary_search(&segment) {
-            known.segments.insert(at, segment);
-            known.changed = true;
-        }
-        history_key(segment, key, &mut self.row_key);
-        self.rows.update(&self.row_key, |row| {
-            let history = match row {
-                Some((Row::History(history), _)) => Some(history),
-                _ => None,
-            };
-            change(history).map(|history| {
-                let until_ms = history.until_ms;
-                (Row::History(history), until_ms)
-            })
-        })
-    }
-
-    /// Gives back the latest value before.
-    fn replace_latest(
-        &mut self,
-        key: &[u8],
-        value: Option<Held<V>>,
-        timestamp_ms: i64,
-    ) -> Result<Option<Held<V>>, StateError> {
-        latest_key(key, &mut self.row_key);
-        let mut replaced = None;
-        self.rows.update(&self.row_key, |row| {
-            if let Some((Row::Latest(held), _)) = row {
-                replaced = Some(held);
-            }
-            value.map(|held| (Row::Latest(held), timestamp_ms))
-        })?;
-        Ok(replaced)
-    }
-
-    /// Moves the store's time, and drops the segments that the history no longer has.
-    fn advance(&mut self, timestamp_ms: i64) -> Result<(), StateError> {
-        let (history_ms, segment_ms) = (self.options.history_ms, self.options.segment_ms);
-        let known = self.known()?;
-        if timestamp_ms <= known.time_ms {
-            return Ok(());
-        }
-        (known.time_ms, known.changed) = (timestamp_ms, true);
-        let oldest = timestamp_ms.saturating_sub(history_ms).max(0) / segment_ms;
-        let expired: Vec<i64> = known.segments.iter().copied().take_while(|segment| *segment < oldest).collect();
-        known.segments.drain(..expired.len());
-        expired.into_iter().try_for_each(|segment| self.drop_segment(segment))
-    }
-
-    fn drop_segment(&mut self, segment: i64) -> Result<(), StateError> {
-        let (mut from, mut to) = (Vec::new(), Vec::new());
-        history_key(segment, &[], &mut from);
-        history_key(segment + 1, &[], &mut to);
-        let mut keys = Vec::new();
-        let range = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
-        self.rows.scan(range.0, range.1, crate::Direction::Forward, &mut |key, _, _| {
-            keys.push(key.to_vec());
-            ControlFlow::Continue(())
-        })?;
-        keys.iter().try_for_each(|key| self.rows.put(key, None, 0))
-    }
-
-    /// Adds a record for the changelog and gives back where it begins.
-    fn log(&mut self, key: &[u8], value: Option<&[u8]>, timestamp_ms: i64) -> usize {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(key);
-        let key_end = self.arena.len();
-        let value_end = value.map(|value| {
-            self.arena.extend_from_slice(value);
-            self.arena.len()
-        });
-        self.waiting.push(Logged { start, key_end, value_end, timestamp_ms });
-        start
-    }
-
-    fn unlog(&mut self, start: usize) {
-        self.waiting.pop();
-        self.arena.truncate(start);
-    }
-
-    /// Logs the latest version of a key again, behind one that came late.
-    fn log_latest(&mut self, key: &[u8]) -> Result<(), StateError> {
-        latest_key(key, &mut self.row_key);
-        if let Some((Row::Latest(held), since_ms)) = self.rows.get(&self.row_key)? {
-            let mut bytes = std::mem::take(&mut self.bytes);
-            bytes.clear();
-            bytes.extend_from_slice(&held.bytes);
-            self.log(key, Some(&bytes), since_ms);
-            self.bytes = bytes;
-            return Ok(());
-        }
-        for at in (0..self.known()?.segments.len()).rev() {
-            let segment = self.known()?.segments[at];
-            if let Some(deleted_ms) = self.history(segment, key)?.map(|history| history.until_ms) {
-                self.log(key, None, deleted_ms);
-                break;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -199,6 +199,25 @@ impl Run {
         self.pending = pending;
     }
 
+    fn undo(&mut self) {
+        let model = self.model.clone();
+        self.store().begin_record();
+        self.put();
+        self.put();
+        let staged = self.random.below(4) == 0;
+        if staged {
+            self.stage();
+        }
+        if self.random.below(2) == 0 {
+            if self.store().undo_record().unwrap() {
+                self.model = model;
+            } else {
+                assert!(staged, "only what is staged can't be taken back: {}", self.what);
+                self.abort();
+            }
+        }
+    }
+
     fn commit(&mut self) {
         self.stage();
         let wrote = !self.pending.is_empty();
@@ -271,7 +290,8 @@ fn a_store_has_the_versions_of_the_model_through_commits_aborts_and_restores() {
         for step in 0..200 {
             run.what = format!("seed {seed}, step {step}, {options:?}");
             match run.random.below(20) {
-                0..=11 => run.put(),
+                0..=9 => run.put(),
+                10 | 11 => run.undo(),
                 12..=14 => run.look(),
                 15 => run.stage(),
                 16 | 17 => run.commit(),
