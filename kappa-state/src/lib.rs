@@ -12,6 +12,7 @@ mod codec;
 mod directory;
 #[cfg(feature = "rocksdb")]
 mod fault;
+mod held;
 mod memory;
 #[cfg(feature = "rocksdb")]
 mod rocks;
@@ -25,6 +26,7 @@ mod window;
 pub use buffer::{BufferOptions, BufferedStore, Visit};
 pub use codec::{Codec, CodecError, CodecId};
 pub use directory::StateDirectory;
+pub use held::{Held, HeldCodec};
 pub use memory::MemoryBackend;
 #[cfg(feature = "rocksdb")]
 pub use rocks::{MemoryBudget, RocksBackend, RocksOptions};

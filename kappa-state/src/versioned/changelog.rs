@@ -29,7 +29,7 @@ impl<V: Send + 'static> VersionedStore<V> {
         if let Some((Row::Latest(held), since_ms)) = self.rows.get(&self.row_key)? {
             let mut bytes = std::mem::take(&mut self.bytes);
             bytes.clear();
-            bytes.extend_from_slice(&held.bytes);
+            bytes.extend_from_slice(held.bytes());
             self.log(key, Some(&bytes), since_ms);
             self.bytes = bytes;
             return Ok(());

@@ -1,8 +1,7 @@
 //! What the runtime sees of a versioned store.
 
-use super::row::Held;
 use super::{Before, VersionedStore, history_key};
-use crate::{ManagedStore, Mark, StateError, StoreId};
+use crate::{Held, ManagedStore, Mark, StateError, StoreId};
 
 impl<V: Send + 'static> VersionedStore<V> {
     /// A commit has come: what the history has not any more may leave the store behind, once nothing of it waits to be written.

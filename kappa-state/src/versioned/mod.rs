@@ -18,8 +18,8 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-use self::row::{Held, History, Row, RowCodec};
-use crate::{BufferOptions, BufferedStore, Codec, KeyValueStore, StateError, StoreId};
+use self::row::{History, Row, RowCodec};
+use crate::{BufferOptions, BufferedStore, Codec, Held, KeyValueStore, StateError, StoreId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -167,20 +167,27 @@ impl<V: Send + 'static> VersionedStore<V> {
 
     /// Puts a version; `None` deletes from then on.
     pub fn put(&mut self, key: &[u8], value: Option<V>, timestamp_ms: i64) -> Result<Put, StateError> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
         let held = match value.filter(|value| !self.codec.is_null(value)) {
-            Some(value) => match self.codec.encode(&value, &mut bytes) {
-                Ok(()) => Some(Held::with(&bytes, value)),
-                Err(error) => {
+            Some(value) => {
+                self.bytes.clear();
+                if let Err(error) = self.codec.encode(&value, &mut self.bytes) {
                     return Err(StateError::Encode { store: self.id.to_string(), reason: error.reason });
                 }
-            },
+                Some(Held::with(&self.bytes, value))
+            }
             None => None,
         };
-        let start = self.log(key, held.as_ref().map(|_| bytes.as_slice()), timestamp_ms);
-        self.bytes = bytes;
-        let put = self.put_held(key, held, timestamp_ms)?;
+        self.put_logged(key, held, timestamp_ms)
+    }
+
+    /// As [`put`](Self::put), with a value as its codec writes it.
+    pub fn put_encoded(&mut self, key: &[u8], value: Option<&[u8]>, timestamp_ms: i64) -> Result<Put, StateError> {
+        self.put_logged(key, value.map(Held::of), timestamp_ms)
+    }
+
+    fn put_logged(&mut self, key: &[u8], value: Option<Held<V>>, timestamp_ms: i64) -> Result<Put, StateError> {
+        let start = self.log(key, value.as_ref().map(Held::bytes), timestamp_ms);
+        let put = self.put_held(key, value, timestamp_ms)?;
         match put {
             Put::Latest => {}
             Put::Until(_) => self.log_latest(key)?,
@@ -207,6 +214,15 @@ impl<V: Send + 'static> VersionedStore<V> {
         latest_key(key, &mut self.row_key);
         match self.rows.get(&self.row_key)? {
             Some((Row::Latest(held), since_ms)) => decoded(&self.id, held, &*self.codec).map(|v| Some((v, since_ms))),
+            _ => Ok(None),
+        }
+    }
+
+    /// The latest value of a key, as its codec writes it.
+    pub fn get_encoded(&mut self, key: &[u8]) -> Result<Option<&[u8]>, StateError> {
+        latest_key(key, &mut self.row_key);
+        match self.rows.get(&self.row_key)? {
+            Some((Row::Latest(held), _)) => Ok(Some(held.bytes())),
             _ => Ok(None),
         }
     }

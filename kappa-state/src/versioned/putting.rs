@@ -1,8 +1,8 @@
 //! Where a version goes: in front of all others, between two, or into the past.
 
-use super::row::{Held, History, Row};
+use super::row::{History, Row};
 use super::{Put, VersionedStore, history_key, latest_key};
-use crate::StateError;
+use crate::{Held, StateError};
 
 impl<V: Send + 'static> VersionedStore<V> {
     pub(super) fn put_held(

@@ -6,32 +6,7 @@
 //! - Only the marker of a deletion may be empty, valid from a moment until the same moment: it says that nothing was there
 //!   from then on, where that is known by nothing else. It is alone in its history.
 
-use crate::{Codec, CodecError};
-use std::cell::OnceCell;
-
-/// A value as the changelog has it, decoded when somebody first looks.
-pub(super) struct Held<V> {
-    pub(super) bytes: Box<[u8]>,
-    decoded: OnceCell<V>,
-}
-
-impl<V: 'static> Held<V> {
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.into(), decoded: OnceCell::new() }
-    }
-
-    pub(super) fn with(bytes: &[u8], value: V) -> Self {
-        Self { bytes: bytes.into(), decoded: OnceCell::from(value) }
-    }
-
-    pub(super) fn get(&self, codec: &dyn Codec<V>) -> Result<&V, CodecError> {
-        if let Some(value) = self.decoded.get() {
-            return Ok(value);
-        }
-        let value = codec.decode(&self.bytes)?;
-        Ok(self.decoded.get_or_init(|| value))
-    }
-}
+use crate::{Codec, CodecError, Held};
 
 /// A version that another one has followed.
 pub(super) struct Version<V> {
@@ -131,18 +106,18 @@ impl<V: Send + 'static> Codec<Row<V>> for RowCodec {
         match row {
             Row::Latest(held) => {
                 out.push(LATEST);
-                out.extend_from_slice(&held.bytes);
+                out.extend_from_slice(held.bytes());
             }
             Row::History(history) => {
                 out.push(HISTORY);
                 out.extend_from_slice(&(history.versions.len() as u32).to_be_bytes());
                 for version in &history.versions {
-                    let len = version.value.as_ref().map_or(-1, |held| held.bytes.len() as i32);
+                    let len = version.value.as_ref().map_or(-1, |held| held.bytes().len() as i32);
                     out.extend_from_slice(&version.from_ms.to_be_bytes());
                     out.extend_from_slice(&len.to_be_bytes());
                 }
                 let values = history.versions.iter().filter_map(|version| version.value.as_ref());
-                values.for_each(|held| out.extend_from_slice(&held.bytes));
+                values.for_each(|held| out.extend_from_slice(held.bytes()));
                 // The row's timestamp says it as well, but a row is whole without it.
                 out.extend_from_slice(&history.until_ms.to_be_bytes());
             }
