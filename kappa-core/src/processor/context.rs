@@ -20,12 +20,14 @@ pub(crate) enum Dropped {
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// It came later than a store keeps its time.
+    Expired,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
 }
 
 impl Dropped {
-const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
+    const REASONS: [&'static str; 5] = ["failed-call", "null-key", "null-value", "expired", "null-key-repartition"];
 }
 
 /// What the operators of a task share.
@@ -137,6 +139,15 @@ impl Cx<'_> {
     pub(crate) fn drop_record(&mut self, reason: Dropped) -> Result<(), ProcessError> {
         self.state.dropped[reason as usize] += 1;
         Ok(())
+    }
+
+    /// A store, and the count of what came too late for it.
+    pub(crate) fn typed_and_expired<S: 'static>(&mut self, slot: usize) -> (&mut S, &mut u64) {
+        let TaskState { stores, dropped, .. } = &mut *self.state;
+        match stores[slot].as_mut().and_then(|store| store.any().downcast_mut()) {
+            Some(store) => (store, &mut dropped[Dropped::Expired as usize]),
+            None => unreachable!("slots are typed by the builder, and a store that is read downstream is never taken"),
+        }
     }
 
     /// A store of any kind, by its slot and type.

@@ -3,6 +3,7 @@
 mod calls;
 mod chain;
 mod context;
+mod log_store;
 mod lookup;
 mod materialized;
 mod slot;
@@ -10,10 +11,12 @@ mod store;
 mod task;
 mod times;
 mod user;
+mod versioned;
 
 pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
+pub(crate) use log_store::{LogChanges, LogStore};
 pub(crate) use lookup::{Getter, Lookup};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
 pub(crate) use slot::Slot;
@@ -22,3 +25,5 @@ pub(crate) use task::{FusedTask, SourceEntry};
 pub(crate) use times::{OperatorTimes, TimeSlot};
 pub(crate) use user::Links;
 pub use user::{Processor, ProcessorContext, RecordMetadata};
+pub(crate) use versioned::VersionedGetter;
+pub use versioned::{ProcessorVersionedStore, VersionedHandle};

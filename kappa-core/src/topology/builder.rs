@@ -6,7 +6,7 @@ use super::planner::{SubTopology, sub_topologies};
 use super::{TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, KStream, KTable};
-use crate::processor::StoreHandle;
+use crate::processor::{StoreHandle, VersionedHandle};
 use crate::task::{Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
@@ -84,6 +84,24 @@ impl TopologyBuilder {
         value: impl Codec<V>,
     ) -> StoreHandle<K, V> {
         dsl::processor_store(&self.graph, name, SharedCodec::new(key), SharedCodec::new(value))
+    }
+
+    /// A versioned store for processors: it keeps versions of each key for `history_ms` after they have ended, and takes late
+    /// ones for as long (Kafka Streams: `persistentVersionedKeyValueStore`).
+    pub fn versioned_store<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        history_ms: i64,
+    ) -> VersionedHandle<K, V> {
+        dsl::versioned_processor_store(
+            &self.graph,
+            name,
+            SharedCodec::new(key),
+            SharedCodec::new(value),
+            (history_ms, None),
+        )
     }
 
     /// Checks the whole and cuts it into sub-topologies.

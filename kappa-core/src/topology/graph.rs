@@ -75,6 +75,8 @@ pub(crate) struct Node {
     /// Where its old values come from, and whether anybody has asked for them.
     pub(crate) old_values: OldValues,
     pub(crate) sends_old: bool,
+    /// Its changes are all passed on at once, whatever the cache.
+    pub(crate) every_change: bool,
     pub(crate) make: Make,
 }
 
@@ -124,6 +126,7 @@ impl Graph {
             terminal: false,
             old_values: OldValues::None,
             sends_old: false,
+            every_change: false,
             make,
         });
         id
@@ -159,6 +162,18 @@ impl Graph {
             OldValues::Store(store) => self.stores[store].needed = true,
             OldValues::Inputs => {
                 self.nodes[node].parents.clone().into_iter().for_each(|parent| self.request_old(parent))
+            }
+        }
+    }
+
+    /// Asks a table's operator, and the tables it is made of, to pass every change on: somebody keeps them all.
+    pub(crate) fn request_every_change(&mut self, node: NodeId) {
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            if !std::mem::replace(&mut self.nodes[node].every_change, true)
+                && self.nodes[node].old_values == OldValues::Inputs
+            {
+                open.extend(&self.nodes[node].parents);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Joins a stream with a table.
 
-use super::{KStream, KTable, Known};
+use crate::dsl::{KStream, KTable, Known};
 use crate::codec::SharedCodec;
 use crate::processor::{Cx, Dropped, Getter, Next, Receiver};
 use crate::record::{Lazy, Record};

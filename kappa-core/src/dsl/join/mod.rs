@@ -1,0 +1,3 @@
+//! Joins: of a stream with a table, of two streams.
+
+mod table;
