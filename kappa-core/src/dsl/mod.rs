@@ -18,6 +18,7 @@ mod map_values;
 mod merge;
 mod peek;
 mod process;
+mod process_values;
 mod reduce;
 mod repartition;
 mod select_key;

@@ -5,14 +5,15 @@
 //! - A flush goes from upstream to downstream: what a store passes on reaches the stores behind it before
 //!   those are flushed themselves.
 
+use super::PunctuationType;
 use super::context::{Cx, Origin, TaskState};
 use super::materialized::Flush;
 use crate::codec::{CodecError, SharedCodec};
 use crate::log::RecordView;
 use crate::record::{Lazy, Record};
-use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
+use crate::task::{Output, OutputMark, ProcessError, SourceRecord, TaskProcessor};
 use crate::topology::Entry;
-use kappa_state::ManagedStore;
+use kappa_state::{ManagedStore, StateError};
 use std::sync::Arc;
 
 use super::chain::Next;
@@ -24,16 +25,42 @@ pub(crate) struct FusedTask {
     /// Upstream first.
     pub(crate) flushes: Vec<Box<dyn Flush>>,
     pub(crate) state: TaskState,
+    /// Each record can be taken back.
+    undo_records: bool,
+    /// Where the output and the times stood before the last record.
+    before: (OutputMark, Vec<i64>),
     /// The times as of the last flush; empty once that is known to be committed.
     flushed: Vec<i64>,
     /// The times as of the last flush that is known to be committed.
     committed: Vec<i64>,
+    /// The processors' `init` has been called.
+    initialised: bool,
 }
 
 impl FusedTask {
-    pub(crate) fn new(entries: Vec<Box<dyn Entry>>, flushes: Vec<Box<dyn Flush>>, state: TaskState) -> Self {
+    pub(crate) fn new(
+        entries: Vec<Box<dyn Entry>>,
+        flushes: Vec<Box<dyn Flush>>,
+        state: TaskState,
+        undo_records: bool,
+    ) -> Self {
         let committed = state.save_times();
-        Self { entries, flushes, state, flushed: Vec::new(), committed }
+        let before = (OutputMark::default(), Vec::new());
+        Self { entries, flushes, state, undo_records, before, flushed: Vec::new(), committed, initialised: false }
+    }
+
+    fn begin_record(&mut self, out: &Output) {
+        self.before = (out.mark(), self.state.save_times());
+        self.state.begin_record();
+    }
+
+    /// What could not be passed on while the record could still fail.
+    fn end_record(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        if self.state.end_record() {
+            let cx = &mut Cx { out, state: &mut self.state, origin: None };
+            self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+        }
+        Ok(())
     }
 
     /// Work goes on, so what was flushed is committed: else the task would have been told of an abort.
@@ -43,14 +70,60 @@ impl FusedTask {
             self.committed.append(&mut self.flushed);
         }
     }
+
+    /// Initialises the processors, if that has not been done.
+    fn init(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        if self.initialised {
+            return Ok(());
+        }
+        self.initialised = true;
+        let places = self.state.processors.len();
+        let cx = &mut Cx { out, state: &mut self.state, origin: None };
+        let mut init = |place| cx.with_hosted(place, |hosted, cx| hosted.init(cx));
+        (0..places).try_for_each(&mut init).map_err(unprovoked)
+    }
+
+    /// Calls what is due by `time_ms`; says whether anything was.
+    fn punctuate(&mut self, kind: PunctuationType, time_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
+        let cx = &mut Cx { out, state: &mut self.state, origin: None };
+        let mut any = false;
+        while let Some((schedule, place)) = cx.state.schedules.take_due(kind, time_ms) {
+            any = true;
+            cx.with_hosted(place, |hosted, cx| hosted.punctuate(schedule, time_ms, cx)).map_err(unprovoked)?;
+        }
+        Ok(any)
+    }
 }
 
 impl TaskProcessor for FusedTask {
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError> {
         self.go_on();
+        self.init(out)?;
         self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
         let origin = Some(Origin { source, offset: record.view.offset });
-        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })
+        if self.undo_records {
+            self.begin_record(out);
+        }
+        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })?;
+        if self.undo_records {
+            self.end_record(out)?;
+        }
+        if !self.state.schedules.is_empty() {
+            self.punctuate(PunctuationType::StreamTime, self.state.stream_time_ms, out)?;
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, out: &mut Output) -> Result<bool, StateError> {
+        let (mark, times) = std::mem::take(&mut self.before);
+        if times.is_empty() || !self.state.undo_record()? {
+            return Ok(false);
+        }
+        out.rewind(mark);
+        let stream_time_ms = self.state.stream_time_ms;
+        self.state.load_times(&times);
+        self.state.stream_time_ms = stream_time_ms;
+        Ok(true)
     }
 
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
@@ -84,6 +157,10 @@ impl TaskProcessor for FusedTask {
         self.state.load_times(&self.committed);
         self.state.forget_held();
         self.state.aborts = self.state.aborts.wrapping_add(1);
+        self.state.schedules.clear();
+        self.state.commit_requested = false;
+        self.state.processors.iter_mut().flatten().for_each(|hosted| hosted.renew());
+        self.initialised = false;
     }
 
     fn times(&self) -> Vec<i64> {
@@ -95,9 +172,17 @@ impl TaskProcessor for FusedTask {
         self.committed = self.state.save_times();
     }
 
-    fn advance(&mut self, now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
+    fn advance(&mut self, now_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
         self.state.now_ms = now_ms;
-        Ok(false)
+        if self.state.processors.is_empty() {
+            return Ok(false);
+        }
+        self.init(out)?;
+        self.punctuate(PunctuationType::WallClockTime, now_ms, out)
+    }
+
+    fn take_commit_request(&mut self) -> bool {
+        std::mem::take(&mut self.state.commit_requested)
     }
 }
 
@@ -150,6 +235,14 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
             }
         }
         self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
+    }
+}
+
+/// What fails without a record is no record's fault.
+fn unprovoked(error: ProcessError) -> ProcessError {
+    match error {
+        ProcessError::Operator { operator, reason } => ProcessError::Unprovoked { operator, reason },
+        other => other,
     }
 }
 

@@ -115,6 +115,7 @@ impl World {
         let name = format!("{}-{partition}", plan.name);
         let scope = TaskScope {
             calls: Arc::new(InlineCalls::default()),
+            undo_records: false,
             name: &name,
             partition,
             state: &state,
@@ -233,7 +234,8 @@ impl World {
     /// A task has done something: it is committed, or at least what it wrote can be read.
     fn after(&mut self, index: usize) -> Result<(), TestError> {
         self.count_dropped(index);
-        match self.options.commit_every_record {
+        let commit = self.tasks[index].processor.take_commit_request() || self.options.commit_every_record;
+        match commit {
             true => self.commit_task(index),
             false => {
                 self.collect(index);

@@ -104,6 +104,8 @@ pub(crate) struct Store {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stores: Vec<Store>,
+    /// Children of processors by the names that processors know them by.
+    pub(crate) child_names: Vec<(NodeId, String)>,
     /// What is wrong, in the order it was found.
     pub(crate) errors: Vec<TopologyError>,
 }
