@@ -167,6 +167,7 @@ pub struct Change<'s, V> {
 /// - **B3** After `aborted`, reads see exactly what the last `committed` left.
 /// - **B4** `restore` is allowed only while nothing is dirty, staged or committed in memory; it writes in
 ///   large sorted steps and may be cut off by a crash between any two.
+/// - **B5** After `undo_record` that says true, reads and staging are as if the record had not been.
 pub trait ManagedStore: fmt::Debug + Send {
     /// Which store this is.
     fn id(&self) -> &StoreId;
@@ -192,6 +193,14 @@ pub trait ManagedStore: fmt::Debug + Send {
 
     /// The transaction is aborted.
     fn aborted(&mut self);
+
+    /// A record begins whose changes may have to be taken back. Until the next begin, commit or abort, changes are noted, which
+    /// costs an encoding of each changed value.
+    fn begin_record(&mut self);
+
+    /// Takes back what was changed since the record began; false where that can't be done because something was staged since:
+    /// then the transaction must be aborted.
+    fn undo_record(&mut self) -> Result<bool, StateError>;
 
     /// Writes the committed layer if its bound is reached at `now_ms`, or whatever there is when `force`.
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError>;

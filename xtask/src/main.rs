@@ -8,6 +8,7 @@ mod demo;
 mod deny;
 mod guard;
 mod kafka;
+mod oracle;
 mod report;
 mod run;
 mod setup;
@@ -30,6 +31,9 @@ cargo xtask COMMAND
   soak [FILTER...]                       the long tests (named soak_*) against a real Kafka
   bench [ARGUMENTS...]                   the benchmarks, ours and the JVM peer, on one broker
   guard [--bless] [--only NAME,...]      instructions of the core step (valgrind) against benchmarks/guard.baseline
+  oracle [--seed S] [--scenarios N] [--topology NAME] [--show N] | oracle --record NAME N [--seed S]
+                                         random scenarios through Kafka Streams and through kappa, compared record by
+                                         record; or recorded as vectors that are checked without Java
   setup                                  checks for what a full build needs and installs it, or says the command
   kafka up [--nodes 1|3] [--version V] [--port N] [--sasl]
   kafka down | status                    a Kafka that stays up, without Docker
@@ -38,6 +42,7 @@ Environment:
   KAPPA_TEST_BROKERS=HOST:PORT    tests use this cluster instead of starting one
   KAPPA_TEST_KAFKA_VERSION=3.9.1  the Kafka version that is started (4.3.0)
   KAPPA_TEST_CONTAINER=redpanda   tests run on a container: kafka or redpanda
+  KAPPA_ORACLE_DIR                where the judge's sources are (../shared/oracle)
   CARGO_TARGET_DIR                where everything is built
 ";
 
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(arguments),
         "guard" => guard::guard(arguments),
         "kafka" => kafka::kafka(arguments),
+        "oracle" => oracle::oracle(arguments),
         "setup" => setup::setup(arguments),
         "soak" => bench::soak(arguments),
         "test" => test::test(arguments),

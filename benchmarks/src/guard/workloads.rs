@@ -4,11 +4,12 @@ use super::measured;
 use crate::nexmark::{Bid, BinCodec, BinEvent, Generator};
 use kappa_core::codec::{Codec, i64_be, json};
 use kappa_core::log::{Headers, RecordView, TopicHandle};
-use kappa_core::task::{Output, OutputTopic, Program, SourceRecord, TaskProcessor, TaskScope};
+use kappa_core::task::{CallPool, Output, OutputTopic, Program, SourceRecord, TaskProcessor, TaskScope};
 use kappa_core::topology::{Topology, TopologyBuilder};
 use kappa_state::{MemoryBackend, MemoryBudget, RocksBackend, RocksOptions, StateBackend, TailBound};
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Records between two commits: what a stream thread does in about 20 ms.
 const COMMIT_RECORDS: usize = 20_000;
@@ -135,7 +136,8 @@ fn rocks(scratch: &Path) -> Result<RocksBackend, Box<dyn Error>> {
 
 fn task(topology: &Topology, state: &dyn StateBackend) -> Result<Box<dyn TaskProcessor>, Box<dyn Error>> {
     let tail_bound = TailBound { age_ms: i64::MAX, ..TailBound::default() };
-    let scope = TaskScope { name: "0-0", partition: 0, state, tail_bound, cache_bytes_per_store: CACHE_BYTES };
+    let calls = Arc::new(CallPool);
+    let scope = TaskScope { name: "0-0", partition: 0, state, tail_bound, cache_bytes_per_store: CACHE_BYTES, calls };
     Ok(Program::instantiate(topology, 0, &scope)?)
 }
 

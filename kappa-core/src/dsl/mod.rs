@@ -4,13 +4,16 @@
 //! topology is built.
 
 mod aggregate;
+mod async_options;
 mod count;
 mod filter;
 mod flat_map;
+mod flatten_values;
 mod group;
 mod join;
 mod known;
 mod map;
+mod map_async;
 mod map_values;
 mod merge;
 mod peek;
@@ -18,14 +21,17 @@ mod process;
 mod reduce;
 mod repartition;
 mod select_key;
+mod split;
 mod stream;
 mod table;
 mod to;
 
+pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;
 pub use repartition::Repartition;
+pub use split::SplitStream;
 pub use stream::KStream;
 pub(crate) use stream::source;
 pub use table::KTable;

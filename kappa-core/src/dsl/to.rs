@@ -117,7 +117,7 @@ impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
         let keyed = cx.with_key(&self.name, record.key, &self.key, |key, cx| self.send(record, Some(key), cx))?;
         match keyed {
             Some(()) => Ok(()),
-            None if self.keyed => cx.drop_record(Dropped::NullKey),
+            None if self.keyed => cx.drop_record(Dropped::NullKeyRepartition),
             None => self.send(record, None, cx),
         }
     }

@@ -1,5 +1,6 @@
 //! What is handed down a chain with every record: the task's output and everything it shares.
 
+use super::calls::CallSet;
 use super::chain::ErasedChain;
 use super::slot::Slot;
 use super::times::OperatorTimes;
@@ -13,14 +14,18 @@ use std::collections::HashMap;
 /// Why a record was dropped (Kafka Streams: `dropped-records`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dropped {
+    /// An asynchronous call for it failed for good.
+    FailedCall,
     /// The key is null where one is needed.
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// The key is null before a repartition topic. Kafka Streams drops these without a word.
+    NullKeyRepartition,
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 2] = ["null-key", "null-value"];
+const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
 }
 
 /// What the operators of a task share.
@@ -29,6 +34,8 @@ pub(crate) struct TaskState {
     pub(crate) stores: Vec<Option<Box<dyn Slot>>>,
     /// Chains entered from several places; a place is empty only while its chain runs.
     pub(crate) joints: Vec<Option<ErasedChain>>,
+    /// Asynchronous calls under way; a place is empty only while it is worked on.
+    pub(crate) calls: Vec<Option<Box<dyn CallSet>>>,
     /// Results are passed on at once, not at the flush.
     pub(crate) at_once: bool,
     /// The largest timestamp seen, ms.
@@ -50,6 +57,7 @@ impl TaskState {
     pub(crate) fn new(
         stores: Vec<Option<Box<dyn Slot>>>,
         joints: Vec<Option<ErasedChain>>,
+        calls: Vec<Option<Box<dyn CallSet>>>,
         times: OperatorTimes,
         at_once: bool,
     ) -> Self {
@@ -57,6 +65,7 @@ impl TaskState {
             held_headers: stores.iter().map(|_| HashMap::new()).collect(),
             stores,
             joints,
+            calls,
             at_once,
             stream_time_ms: i64::MIN,
             now_ms: 0,
@@ -147,6 +156,22 @@ impl Cx<'_> {
     /// A store, and the output beside it.
     pub(crate) fn store_and_output<V: Send + 'static>(&mut self, slot: usize) -> (&mut BufferedStore<V>, &mut Output) {
         self.typed(slot)
+    }
+
+    /// Runs `with` over an operator's calls, which are out of their place meanwhile.
+    pub(crate) fn with_calls(
+        &mut self,
+        slot: usize,
+        with: impl FnOnce(&mut dyn CallSet, &mut Self) -> Result<(), ProcessError>,
+    ) -> Result<(), ProcessError> {
+        let Some(mut calls) = self.state.calls[slot].take() else {
+            unreachable!(
+                "an operator's results come back to it only where the graph has a cycle, and builders can't make one"
+            )
+        };
+        let result = with(&mut *calls, self);
+        self.state.calls[slot] = Some(calls);
+        result
     }
 
     /// Runs `with` over the key's bytes as `codec` writes them: those it came in, else encoded now.

@@ -1,5 +1,6 @@
 //! What runs: chains of operators fused by type, the stores behind them, and processors of the user's own.
 
+mod calls;
 mod chain;
 mod context;
 mod lookup;
@@ -10,6 +11,7 @@ mod task;
 mod times;
 mod user;
 
+pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
 pub(crate) use lookup::{Getter, Lookup};

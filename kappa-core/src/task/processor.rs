@@ -1,11 +1,12 @@
 //! The boundary between a topology and what drives it: production threads, the test driver and the
 //! simulator all call the same three steps.
 
-use super::Output;
+use super::{CallRunner, Output};
 use crate::log::{Headers, RecordView};
 use crate::topology::TopologyPlan;
 use kappa_state::{ManagedStore, StateBackend, StateError};
 use std::fmt;
+use std::sync::Arc;
 
 /// A topology as the runtime sees it, without its types.
 pub trait Program: Send + Sync + fmt::Debug {
@@ -30,6 +31,8 @@ pub struct TaskScope<'a> {
     /// Bytes each store may hold in its buffer before dirty values are passed on early; 0 passes every
     /// update on at once (Kafka Streams: `statestore.cache.max.bytes`).
     pub cache_bytes_per_store: usize,
+    /// Where its asynchronous calls run.
+    pub calls: Arc<dyn CallRunner>,
 }
 
 /// A record as it comes from a source topic.

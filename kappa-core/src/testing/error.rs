@@ -28,6 +28,14 @@ pub enum TestError {
         /// Why.
         source: ProcessError,
     },
+    /// What was due by the wall clock failed.
+    #[error("task {task}: as the wall clock moved: {source}")]
+    Clock {
+        /// The task.
+        task: String,
+        /// Why.
+        source: ProcessError,
+    },
     /// A store failed.
     #[error(transparent)]
     State(#[from] StateError),
@@ -42,7 +50,7 @@ pub enum TestError {
     /// The topology has no such topic or store.
     #[error("the topology has no {what} {name}; it has {has}")]
     Unknown {
-        /// `input`, `output` or `store`.
+        /// `input`, `output`, `store` or `task`.
         what: &'static str,
         /// The name asked for.
         name: String,

@@ -2,8 +2,14 @@
 
 mod driver;
 mod error;
+mod queues;
+mod store;
 mod topics;
+mod world;
+mod written;
 
 pub use driver::{TestDriver, TestOptions};
 pub use error::TestError;
-pub use topics::{TestInput, TestOutput, TestRecord, TestStore};
+pub use store::TestStore;
+pub use topics::{TestInput, TestOutput, TestRecord};
+pub use written::WrittenRecord;

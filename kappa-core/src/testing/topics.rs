@@ -1,7 +1,7 @@
-//! Typed ends of a [`TestDriver`](super::TestDriver): inputs, outputs and stores.
+//! Typed ends of a [`TestDriver`](super::TestDriver): inputs and outputs.
 
 use super::TestError;
-use super::driver::{Inner, Stored};
+use super::world::{Stored, World};
 use crate::codec::{CodecError, SharedCodec};
 use crate::log::Headers;
 use crate::partitioner;
@@ -14,15 +14,15 @@ use std::rc::Rc;
 
 /// A topic to pipe records into.
 pub struct TestInput<K, V> {
-    inner: Rc<RefCell<Inner>>,
+    world: Rc<RefCell<World>>,
     topic: TopicRef,
     key: SharedCodec<K>,
     value: SharedCodec<V>,
 }
 
 impl<K: 'static, V: 'static> TestInput<K, V> {
-    pub(super) fn new(inner: Rc<RefCell<Inner>>, topic: TopicRef, key: SharedCodec<K>, value: SharedCodec<V>) -> Self {
-        Self { inner, topic, key, value }
+    pub(super) fn new(world: Rc<RefCell<World>>, topic: TopicRef, key: SharedCodec<K>, value: SharedCodec<V>) -> Self {
+        Self { world, topic, key, value }
     }
 
     /// Pipes a record in and runs all that follows from it.
@@ -53,7 +53,18 @@ impl<K: 'static, V: 'static> TestInput<K, V> {
 
     /// Pipes a record of any bytes in, to see what becomes of a bad one.
     pub fn pipe_bytes(&self, key: Option<&[u8]>, value: Option<&[u8]>, timestamp_ms: i64) -> Result<(), TestError> {
-        self.put(key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec), timestamp_ms, Headers::empty())
+        self.pipe_bytes_with(key, value, timestamp_ms, Headers::empty())
+    }
+
+    /// Pipes a record of any bytes in, with headers.
+    pub fn pipe_bytes_with(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp_ms: i64,
+        headers: Headers,
+    ) -> Result<(), TestError> {
+        self.put(key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec), timestamp_ms, headers)
     }
 
     fn put(
@@ -63,10 +74,11 @@ impl<K: 'static, V: 'static> TestInput<K, V> {
         timestamp_ms: i64,
         headers: Headers,
     ) -> Result<(), TestError> {
-        let mut inner = self.inner.borrow_mut();
-        inner.reads(&self.topic)?;
-        let partition = key.as_ref().map_or(0, |key| partitioner::partition(key, inner.partitions()));
-        inner.pipe(&self.topic, Stored { partition, timestamp_ms, key, value, headers })
+        let mut world = self.world.borrow_mut();
+        world.reads(&self.topic)?;
+        let partition = key.as_ref().map_or(0, |key| partitioner::partition(key, world.options.partitions));
+        let (step, sequence) = (world.step, 0);
+        world.pipe(&self.topic, Stored { partition, timestamp_ms, key, value, headers, step, sequence })
     }
 }
 
@@ -84,7 +96,7 @@ fn encode<T: 'static>(
 
 /// A topic to read results from. Reading takes them away; reading with another handle goes on from there.
 pub struct TestOutput<K, V> {
-    inner: Rc<RefCell<Inner>>,
+    world: Rc<RefCell<World>>,
     topic: TopicRef,
     key: SharedCodec<K>,
     value: SharedCodec<V>,
@@ -103,18 +115,20 @@ pub struct TestRecord<K, V> {
     pub headers: Headers,
     /// The partition it was written to.
     pub partition: i32,
+    /// The step of the test that it follows from, counted from 1: see [`TestDriver::steps`](super::TestDriver::steps).
+    pub step: usize,
 }
 
 impl<K: 'static, V: 'static> TestOutput<K, V> {
-    pub(super) fn new(inner: Rc<RefCell<Inner>>, topic: TopicRef, key: SharedCodec<K>, value: SharedCodec<V>) -> Self {
-        Self { inner, topic, key, value }
+    pub(super) fn new(world: Rc<RefCell<World>>, topic: TopicRef, key: SharedCodec<K>, value: SharedCodec<V>) -> Self {
+        Self { world, topic, key, value }
     }
 
     /// All records not read yet, in the order in which they were written.
     pub fn read_records(&self) -> Result<Vec<TestRecord<K, V>>, TestError> {
-        let mut inner = self.inner.borrow_mut();
-        let Some(written) = inner.written.get_mut(&self.topic) else {
-            let has: Vec<String> = inner.written.keys().map(display).collect();
+        let mut world = self.world.borrow_mut();
+        let Some(written) = world.written.get_mut(&self.topic) else {
+            let has: Vec<String> = world.written.keys().map(display).collect();
             return Err(TestError::Unknown { what: "output", name: display(&self.topic), has: has.join(", ") });
         };
         written.drain(..).map(|stored| self.decode(stored)).collect()
@@ -151,8 +165,8 @@ impl<K: 'static, V: 'static> TestOutput<K, V> {
         let key = decode(&self.key, stored.key.as_deref()).map_err(failed)?;
         let Some(key) = key else { return Err(failed(CodecError::new("the key is null"))) };
         let value = decode(&self.value, stored.value.as_deref()).map_err(failed)?;
-        let Stored { partition, timestamp_ms, headers, .. } = stored;
-        Ok(TestRecord { key, value, timestamp_ms, headers, partition })
+        let Stored { partition, timestamp_ms, headers, step, .. } = stored;
+        Ok(TestRecord { key, value, timestamp_ms, headers, partition, step })
     }
 }
 
@@ -160,43 +174,6 @@ fn decode<T: 'static>(codec: &SharedCodec<T>, bytes: Option<&[u8]>) -> Result<Op
     match bytes {
         Some(bytes) => codec.codec.decode(bytes).map(Some),
         None => Ok(codec.codec.null()),
-    }
-}
-
-/// A store's committed contents.
-pub struct TestStore<K, V> {
-    inner: Rc<RefCell<Inner>>,
-    name: String,
-    key: SharedCodec<K>,
-    value: SharedCodec<V>,
-}
-
-impl<K: 'static, V: 'static> TestStore<K, V> {
-    pub(super) fn new(inner: Rc<RefCell<Inner>>, name: String, key: SharedCodec<K>, value: SharedCodec<V>) -> Self {
-        Self { inner, name, key, value }
-    }
-
-    /// The value of a key.
-    pub fn get<Q>(&self, key: &Q) -> Result<Option<V>, TestError>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: PartialEq + ?Sized,
-    {
-        Ok(self.all()?.into_iter().find(|(candidate, _)| candidate.borrow() == key).map(|(_, value)| value))
-    }
-
-    /// All entries, by partition and key bytes.
-    pub fn all(&self) -> Result<Vec<(K, V)>, TestError> {
-        let inner = self.inner.borrow();
-        let Some(rows) = inner.changelogs.get(&self.name) else {
-            let has: Vec<&str> = inner.changelogs.keys().map(String::as_str).collect();
-            return Err(TestError::Unknown { what: "store", name: self.name.clone(), has: has.join(", ") });
-        };
-        let failed = |error| TestError::codec(&self.name, error);
-        let decode = |((_, key), value): (&(i32, Vec<u8>), &Vec<u8>)| {
-            Ok((self.key.codec.decode(key).map_err(failed)?, self.value.codec.decode(value).map_err(failed)?))
-        };
-        rows.iter().map(decode).collect()
     }
 }
 
@@ -212,4 +189,3 @@ macro_rules! debug {
 
 debug!(TestInput, topic);
 debug!(TestOutput, topic);
-debug!(TestStore, name);

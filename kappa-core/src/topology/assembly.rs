@@ -5,10 +5,10 @@ use super::graph::{Graph, NodeId, OpenAs, StoreIndex};
 use super::planner::SubTopology;
 use crate::codec::SharedCodec;
 use crate::processor::{
-    Cx, Discard, ErasedChain, Fan, Flush, FusedTask, Joint, Links, LogOnly, Materialized, Next, OperatorTimes,
-    Receiver, TaskState, TimeSlot,
+    CallSet, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Joint, Links, LogOnly, Materialized, Next,
+    OperatorTimes, Receiver, TaskState, TimeSlot,
 };
-use crate::task::{ProcessError, SourceRecord, TaskScope};
+use crate::task::{CallRunner, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
 use std::any::Any;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(crate) struct Assembly<'a> {
     flushes: Vec<(usize, Box<dyn Flush>)>,
     /// Names of operators that keep time.
     times: Vec<String>,
+    calls: Vec<Option<Box<dyn CallSet>>>,
+    runner: Arc<dyn CallRunner>,
 }
 
 impl<'a> Assembly<'a> {
@@ -44,7 +46,9 @@ impl<'a> Assembly<'a> {
         };
         let stores = sub.stores.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let (joints, joint_of, flushes, times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut assembly = Assembly { graph, sub, partition: scope.partition, joints, joint_of, flushes, times };
+        let (calls, runner) = (Vec::new(), Arc::clone(&scope.calls));
+        let partition = scope.partition;
+        let mut assembly = Assembly { graph, sub, partition, joints, joint_of, flushes, times, calls, runner };
         let entries = sub.sources.iter().map(|source| assembly.entry(*source)).collect();
         for index in &sub.stores {
             if let Some(flush) = &graph.stores[*index].flush {
@@ -54,7 +58,7 @@ impl<'a> Assembly<'a> {
         assembly.flushes.sort_by_key(|(order, _)| *order);
         let flushes = assembly.flushes.into_iter().map(|(_, flush)| flush).collect();
         let times = OperatorTimes::new(assembly.times);
-        let state = TaskState::new(stores, assembly.joints, times, scope.cache_bytes_per_store == 0);
+        let state = TaskState::new(stores, assembly.joints, assembly.calls, times, scope.cache_bytes_per_store == 0);
         Ok(FusedTask::new(entries, flushes, state))
     }
 
@@ -148,8 +152,7 @@ impl<'a> Assembly<'a> {
     /// What a user's processor is connected to.
     pub(crate) fn links(&self, node: NodeId, stores: &[StoreIndex]) -> Links {
         let stores = stores.iter().filter_map(|index| Some((*index, self.slot(*index)?))).collect();
-        let sources = self.sub.plan.sources.iter().map(|source| source.topic.clone()).collect();
-        Links { name: self.name(node), stores, sources, partition: self.partition }
+        Links { name: self.name(node), stores, sources: self.sources(), partition: self.partition }
     }
 
     /// A time that `node` keeps and that survives restarts: see [`OperatorTimes`]. `what` tells several of a node apart.
@@ -161,6 +164,29 @@ impl<'a> Assembly<'a> {
     /// Whether `node` is to send old values along.
     pub(crate) fn sends_old(&self, node: NodeId) -> bool {
         self.graph.nodes[node].sends_old
+    }
+
+    /// A place for the calls of `node`, drained before each commit.
+    pub(crate) fn calls(&mut self, node: NodeId, calls: Box<dyn CallSet>) -> usize {
+        let slot = self.calls.len();
+        self.calls.push(Some(calls));
+        self.flushes.push((node, Box::new(DrainCalls { slot })));
+        slot
+    }
+
+    /// Where calls run.
+    pub(crate) fn call_runner(&self) -> Arc<dyn CallRunner> {
+        Arc::clone(&self.runner)
+    }
+
+    /// The task's source topics, in the plan's order.
+    pub(crate) fn sources(&self) -> Vec<TopicRef> {
+        self.sub.plan.sources.iter().map(|source| source.topic.clone()).collect()
+    }
+
+    /// The task's partition.
+    pub(crate) fn partition(&self) -> i32 {
+        self.partition
     }
 
     /// The name of a node, for messages.

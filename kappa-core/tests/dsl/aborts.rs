@@ -5,7 +5,7 @@ use kappa_core::codec::{i64_be, utf8};
 use kappa_core::log::{Headers, RecordView, TopicHandle};
 use kappa_core::processor::{Processor, ProcessorContext};
 use kappa_core::record::Record;
-use kappa_core::task::{Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
+use kappa_core::task::{InlineCalls, Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
 use kappa_core::topology::Topology;
 use kappa_state::{MemoryBackend, TailBound};
 
@@ -51,6 +51,7 @@ fn an_abort_takes_back_counts_processors_and_stream_time() -> Outcome {
     let topology = app.build()?;
     let state = MemoryBackend::new();
     let scope = TaskScope {
+        calls: std::sync::Arc::new(InlineCalls::default()),
         name: "counts-0",
         partition: 0,
         state: &state,

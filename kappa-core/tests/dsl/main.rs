@@ -3,6 +3,7 @@
 
 mod aborts;
 mod aggregates;
+mod async_calls;
 mod errors;
 mod laziness;
 mod plans;
@@ -20,8 +21,12 @@ fn at<V>(key: &str, value: Option<V>, timestamp_ms: i64) -> (String, Option<V>, 
 
 /// Every update is passed on at once, as in Kafka Streams' golden tests (cache of 0 bytes).
 const AT_ONCE: kappa_core::testing::TestOptions =
-    kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 0, commit_every_record: true };
+    kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 0, commit_every_record: true, wall_clock_ms: 0 };
 
 /// Results wait for a commit by the test.
-const AT_COMMIT: kappa_core::testing::TestOptions =
-    kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 1 << 20, commit_every_record: false };
+const AT_COMMIT: kappa_core::testing::TestOptions = kappa_core::testing::TestOptions {
+    partitions: 1,
+    cache_bytes: 1 << 20,
+    commit_every_record: false,
+    wall_clock_ms: 0,
+};

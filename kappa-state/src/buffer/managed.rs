@@ -147,6 +147,7 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
         if self.restoring.is_some() {
             return Err(self.misuse("a commit before the restore has ended"));
         }
+        self.undo.end();
         for index in self.staged.drain(..) {
             let cell = &mut self.cells[index];
             let staged = mem::replace(&mut cell.staged, Encoded::Nothing);
@@ -168,6 +169,7 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
     }
 
     fn aborted(&mut self) {
+        self.undo.end();
         for index in self.dirty.drain(..).chain(self.staged.drain(..)) {
             // A cell can be in both lists.
             if !self.cells.has(index) {
@@ -185,6 +187,14 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
         }
         self.staged_records = 0;
         self.staged_bytes = 0;
+    }
+
+    fn begin_record(&mut self) {
+        self.begin_recording();
+    }
+
+    fn undo_record(&mut self) -> Result<bool, StateError> {
+        self.undo_recorded()
     }
 
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {

@@ -25,6 +25,7 @@ mod small;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 pub use self::scan::Visit;
 
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use self::cell::{Cells, Current, Encoded, Stored};
 use self::managed::Tail;
 use self::restoring::Restoring;
+use self::undo::Undo;
 use crate::row::decode_row;
 use crate::{Codec, KeyValueStore, Mark, StateError, StoreId, TailBound};
 
@@ -80,6 +82,7 @@ pub struct BufferedStore<V> {
     /// The mark of the last commit; the store behind has it once the tail is written.
     mark: Option<Mark>,
     restoring: Option<Restoring>,
+    undo: Undo,
     row: Vec<u8>,
 }
 
@@ -118,6 +121,7 @@ impl<V: 'static> BufferedStore<V> {
             writes: 0,
             mark,
             restoring: None,
+            undo: Undo::default(),
             row: Vec::new(),
         })
     }
@@ -150,6 +154,7 @@ impl<V: 'static> BufferedStore<V> {
             Some(index) => index,
             None => self.cells.insert(hash, key),
         };
+        self.note(index)?;
         self.write(index, value, timestamp_ms);
         Ok(())
     }
@@ -173,6 +178,7 @@ impl<V: 'static> BufferedStore<V> {
                 self.insert_found(hash, key, row)
             }
         };
+        self.note(index)?;
         let cell = &mut self.cells[index];
         let before = match mem::replace(&mut cell.current, Current::Unknown) {
             Current::Present(value) => Some((value, cell.timestamp_ms)),

@@ -23,6 +23,7 @@ impl<V: 'static> BufferedStore<V> {
         if self.restoring.is_some() {
             return Err(self.misuse("changes can't be staged before the restore has ended").into());
         }
+        self.undo.note_staging();
         let dirty = mem::take(&mut self.dirty);
         let mut order: Vec<(u64, u32)> = dirty.iter().map(|&index| (self.cells[index].written, index)).collect();
         order.sort_unstable();

@@ -108,7 +108,8 @@ impl Run<'_, '_> {
             21..=25 => self.get(),
             26..=28 => self.scan(),
             29..=31 => self.stage(),
-            32..=35 => self.commit(),
+            32..=34 => self.commit(),
+            35 => self.undo(),
             36 => self.abort(),
             37..=38 => self.flush(),
             _ => self.crash(),
@@ -167,6 +168,29 @@ impl Run<'_, '_> {
                     self.wrote(key, timestamp_ms);
                 }
             }
+        }
+    }
+
+    /// A record that is taken back, unless it stages half-way: then the transaction is aborted.
+    fn undo(&mut self) {
+        let before = (self.model.now.clone(), self.model.dirty.clone());
+        self.store().begin_record();
+        let stages = self.random.below(4) == 0;
+        for step in 0..self.random.below(8) {
+            match self.random.below(3) {
+                0 => self.put(),
+                1 => self.update(),
+                _ => self.get(),
+            }
+            if stages && step == 2 && self.store().is_dirty() {
+                self.stage();
+                assert!(!self.store().undo_record().unwrap(), "B5, staged: {}", self.what);
+                return self.abort();
+            }
+        }
+        if self.random.below(4) > 0 {
+            assert!(self.store().undo_record().unwrap(), "B5: {}", self.what);
+            (self.model.now, self.model.dirty) = before;
         }
     }
 

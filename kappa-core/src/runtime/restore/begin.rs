@@ -9,7 +9,7 @@ use crate::log::{
 use crate::runtime::metadata::OffsetMetadata;
 use crate::runtime::rules::Rule;
 use crate::runtime::shared::Holder;
-use crate::task::TaskScope;
+use crate::task::{CallPool, TaskScope};
 use kappa_state::StoreId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -137,6 +137,7 @@ impl Restorer {
             return Ok(());
         }
         let scope = TaskScope {
+            calls: Arc::new(CallPool),
             name: &self.jobs[at].name,
             partition: id.partition,
             state: &*self.state,

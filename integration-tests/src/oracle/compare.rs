@@ -1,0 +1,202 @@
+//! Whether two outcomes are the same, and where they are not.
+//!
+//! Everything is compared: outputs with step, topic, key, window, value, timestamp and headers, in their order;
+//! stores row by row; the number of dropped records; that a step fails, and which. Of errors only this is compared:
+//! their words are each one's own.
+//!
+//! What is not compared is said here and nowhere else:
+//! - the order between peeks and outputs: a peek is no record;
+//! - the order between keys, where [`UNORDERED`] says so: then each key's records are compared in their order;
+//! - what [`DEVIATIONS`] and [`UNJUDGED`] list.
+
+use super::{Outcome, Output, Scenario};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// A place where Kafka Streams promises no order between keys, and why ours is another one.
+#[derive(Debug)]
+pub struct Unordered {
+    /// Of which scenarios.
+    pub applies: fn(&Scenario) -> bool,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// All of them.
+pub const UNORDERED: &[Unordered] = &[];
+
+/// What the judge itself can't tell.
+#[derive(Debug)]
+pub struct Unjudged {
+    /// Of which scenarios, and kappa's outcomes.
+    pub applies: fn(&Scenario, &Outcome) -> bool,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// All of them.
+pub const UNJUDGED: &[Unjudged] = &[Unjudged {
+    applies: |scenario, ours| ours.repartitions && scenario.params.text("commit") == Some("manual"),
+    reason: "with manual commits the judge processes nothing behind an internal topic",
+}];
+
+/// A difference that is meant to be.
+#[derive(Debug)]
+pub struct Deviation {
+    /// A name, as `docs/semantics.md` has it.
+    pub name: &'static str,
+    /// Why kappa does otherwise.
+    pub reason: &'static str,
+    /// In which scenarios.
+    pub applies: fn(&Scenario) -> bool,
+    /// Takes what differs out of theirs and ours, and nothing else.
+    pub forget: fn(&mut Outcome, &mut Outcome),
+}
+
+/// All of them.
+pub const DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        name: "time-of-cached-tombstones",
+        reason: "with a cache Kafka Streams gives the deletion of an aggregate the last record's time, without one the \
+                 largest of all its records'; kappa gives it the largest always",
+        applies: |scenario| scenario.params.has("cache_bytes"),
+        forget: |theirs, ours| {
+            let nulls = theirs.outputs.iter_mut().chain(&mut ours.outputs).filter(|output| output.value.is_none());
+            nulls.for_each(|output| output.ts = 0);
+        },
+    },
+];
+
+/// What a comparison finds.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The same.
+    Same,
+    /// The judge can't tell.
+    Unjudged(&'static Unjudged),
+    /// Different, as it should be.
+    Deviates(Vec<&'static Deviation>),
+    /// Different: the first difference.
+    Differs(String),
+}
+
+/// Compares what Kafka Streams made of a scenario with what kappa did.
+pub fn verdict(scenario: &Scenario, theirs: &Outcome, ours: &Outcome) -> Verdict {
+    if let Some(unjudged) = UNJUDGED.iter().find(|unjudged| (unjudged.applies)(scenario, ours)) {
+        return Verdict::Unjudged(unjudged);
+    }
+    let Some(found) = difference(scenario, theirs, ours) else { return Verdict::Same };
+    let (mut theirs, mut ours) = (theirs.clone(), ours.clone());
+    let mut deviating = Vec::new();
+    for deviation in DEVIATIONS.iter().filter(|deviation| (deviation.applies)(scenario)) {
+        (deviation.forget)(&mut theirs, &mut ours);
+        deviating.push(deviation);
+        if difference(scenario, &theirs, &ours).is_none() {
+            return Verdict::Deviates(deviating);
+        }
+    }
+    Verdict::Differs(found)
+}
+
+/// The first difference.
+fn difference(scenario: &Scenario, theirs: &Outcome, ours: &Outcome) -> Option<String> {
+    if theirs.error_step != ours.error_step || theirs.error.is_some() != ours.error.is_some() {
+        let shown = |outcome: &Outcome| match &outcome.error {
+            Some(error) => {
+                let cause = outcome.cause.as_deref().unwrap_or("");
+                format!("fails at step {}: {error} {cause}", outcome.error_step.unwrap_or(-1))
+            }
+            None => "goes through".to_owned(),
+        };
+        return Some(format!("Kafka Streams {}\nkappa {}", shown(theirs), shown(ours)));
+    }
+    let unordered = UNORDERED.iter().any(|place| (place.applies)(scenario));
+    outputs(&theirs.outputs, &ours.outputs, unordered)
+        .or_else(|| stores(theirs, ours))
+        .or_else(|| dropped(theirs, ours))
+}
+
+fn outputs(theirs: &[Output], ours: &[Output], unordered: bool) -> Option<String> {
+    let last = theirs.iter().chain(ours).map(|output| output.step).max()?;
+    for step in 0..=last {
+        let of = |outputs: &[Output], peeks: bool| {
+            let wanted = |output: &&Output| output.step == step && (output.topic == "#peek") == peeks;
+            let mut found: Vec<Output> = outputs.iter().filter(wanted).cloned().collect();
+            if unordered && !peeks {
+                // Stable: each key's records stay in their order.
+                found.sort_by(|a, b| (&a.topic, &a.key, a.window).cmp(&(&b.topic, &b.key, b.window)));
+            }
+            found
+        };
+        for peeks in [false, true] {
+            let (theirs, ours) = (of(theirs, peeks), of(ours, peeks));
+            if theirs != ours {
+                return Some(format!("outputs of step {step}\n{}", sides(&theirs, &ours)));
+            }
+        }
+    }
+    None
+}
+
+fn stores(theirs: &Outcome, ours: &Outcome) -> Option<String> {
+    let empty = BTreeMap::new();
+    let (theirs, ours) = (theirs.stores.as_ref().unwrap_or(&empty), ours.stores.as_ref().unwrap_or(&empty));
+    let (their_names, our_names) = (theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
+    if their_names != our_names {
+        return Some(format!("stores: Kafka Streams has {their_names:?}, kappa {our_names:?}"));
+    }
+    let differing = theirs.iter().find(|(name, rows)| ours.get(*name) != Some(rows));
+    differing.map(|(name, rows)| format!("store {name}\n{}", sides(rows, &ours[name])))
+}
+
+fn dropped(theirs: &Outcome, ours: &Outcome) -> Option<String> {
+    let (theirs, ours) = (theirs.dropped.unwrap_or(0), ours.dropped.unwrap_or(0));
+    (theirs != ours).then(|| format!("dropped records: Kafka Streams counts {theirs}, kappa {ours}"))
+}
+
+fn sides<T: std::fmt::Debug>(theirs: &[T], ours: &[T]) -> String {
+    let mut text = String::new();
+    for (title, rows) in [("Kafka Streams", theirs), ("kappa", ours)] {
+        let _ = writeln!(text, "  {title}:");
+        for row in rows {
+            let _ = writeln!(text, "    {row:?}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(step: usize, key: &str, value: &str) -> Output {
+        let (key, value) = (Some(key.to_owned()), Some(value.to_owned()));
+        Output { step, topic: "out".into(), key, value, ts: 1, window: None, headers: Vec::new() }
+    }
+
+    #[test]
+    fn order_step_and_every_field_count() {
+        let rows = [output(0, "a", "1"), output(0, "b", "2")];
+        assert_eq!(outputs(&rows, &rows, false), None);
+        let turned = [rows[1].clone(), rows[0].clone()];
+        assert!(outputs(&rows, &turned, false).is_some());
+        assert_eq!(outputs(&rows, &turned, true), None);
+        assert!(outputs(&rows, &rows[..1], true).is_some());
+        for change in [
+            |o: &mut Output| o.step = 1,
+            |o: &mut Output| o.topic = "other".into(),
+            |o: &mut Output| o.key = None,
+            |o: &mut Output| o.value = None,
+            |o: &mut Output| o.ts = 2,
+            |o: &mut Output| o.window = Some(crate::oracle::Window { start: 0, end: 1 }),
+            |o: &mut Output| o.headers = vec![("h".into(), None)],
+        ] {
+            let mut changed = rows.clone();
+            change(&mut changed[1]);
+            assert!(outputs(&rows, &changed, true).is_some(), "{changed:?}");
+        }
+        let same_key = [output(0, "a", "1"), output(0, "a", "2")];
+        let turned = [same_key[1].clone(), same_key[0].clone()];
+        assert!(outputs(&same_key, &turned, true).is_some(), "each key's order counts everywhere");
+    }
+}

@@ -1,0 +1,105 @@
+//! Runs a scenario through kappa.
+
+use super::context::Context;
+use super::text::SEPARATOR;
+use super::{BuildError, Family, Outcome, Output, Scenario, Step, Window};
+use kappa_core::codec::bytes;
+use kappa_core::log::Headers;
+use kappa_core::testing::{TestDriver, TestError, TestOptions, WrittenRecord};
+use kappa_core::topology::TopicRef;
+
+/// Drops that Kafka Streams makes without counting them.
+const NOT_COUNTED_BY_KAFKA_STREAMS: [&str; 1] = ["null-key-repartition"];
+
+/// What kappa makes of a scenario; an error where it has nothing to compare.
+pub fn run(family: &dyn Family, scenario: &Scenario) -> Result<Outcome, String> {
+    let mut context = Context::new(scenario.params.clone());
+    let mut outcome = Outcome { id: scenario.id.clone(), ..Outcome::default() };
+    let built = family.build(&mut context);
+    let Context { app, peeks, stores, .. } = context;
+    let topology = match built.and_then(|()| Ok(app.build()?)) {
+        Ok(topology) => topology,
+        Err(BuildError::Missing(what)) => return Err(what),
+        Err(BuildError::Topology(error)) => {
+            outcome.error = Some(error.to_string());
+            outcome.error_step = Some(-1);
+            return Ok(outcome);
+        }
+    };
+    let sources = topology.plan().sub_topologies.iter().flat_map(|sub| &sub.sources);
+    outcome.repartitions = sources.into_iter().any(|source| matches!(source.topic, TopicRef::Repartition(_)));
+    let manual = scenario.params.text("commit") == Some("manual");
+    let options = TestOptions {
+        partitions: 1,
+        cache_bytes: scenario.params.number_or("cache_bytes", 0) as usize,
+        commit_every_record: !manual,
+        wall_clock_ms: scenario.params.number_or("wall_start", 0),
+    };
+    let driver = TestDriver::with_options(&topology, options).map_err(|error| error.to_string())?;
+    let ends = (0..if manual { 5 } else { 0 }).map(|_| (scenario.steps.len(), &Step::Commit { commit: true }));
+    for (index, step) in scenario.steps.iter().enumerate().chain(ends) {
+        let done = apply(&driver, step);
+        let peeked = peeks.take();
+        if let Err(error) = done {
+            outcome.error = Some(error.to_string());
+            outcome.error_step = Some(index as i64);
+            break;
+        }
+        outcome.outputs.extend(peeked.into_iter().map(|text| peek(index, text)));
+        outcome.outputs.extend(driver.take_written().into_iter().filter_map(|record| output(index, record)));
+    }
+    if outcome.error.is_none() {
+        let read = |(name, read): &(String, super::context::ReadStore)| Ok((name.clone(), read(&driver)?));
+        let rows = stores.iter().map(read).collect::<Result<_, TestError>>();
+        outcome.stores = Some(rows.map_err(|error| error.to_string())?);
+    }
+    let counted = |(reason, _): &(&&str, &u64)| !NOT_COUNTED_BY_KAFKA_STREAMS.contains(*reason);
+    outcome.dropped = Some(driver.dropped().iter().filter(counted).map(|(_, count)| count).sum());
+    Ok(outcome)
+}
+
+fn apply(driver: &TestDriver, step: &Step) -> Result<(), TestError> {
+    match step {
+        Step::Wall { advance_wall_ms } => driver.advance_wall_clock_ms(*advance_wall_ms),
+        Step::Commit { .. } => driver.commit(),
+        Step::Record(input) => {
+            let headers = input
+                .headers
+                .iter()
+                .fold(Headers::empty(), |all, (name, value)| all.with(&**name, Some(value.as_bytes())));
+            let (key, value) = (input.key.as_ref().map(String::as_bytes), input.value.as_ref().map(String::as_bytes));
+            match driver.input(&input.topic, bytes(), bytes()).pipe_bytes_with(key, value, input.ts, headers) {
+                // The judge ignores records of topics that the topology does not read.
+                Err(TestError::Unknown { .. }) => Ok(()),
+                done => done,
+            }
+        }
+    }
+}
+
+fn peek(step: usize, text: String) -> Output {
+    let topic = "#peek".to_owned();
+    Output { step, topic, key: None, value: Some(text), ts: 0, window: None, headers: Vec::new() }
+}
+
+fn output(step: usize, record: WrittenRecord) -> Option<Output> {
+    let TopicRef::External(topic) = record.topic else { return None };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (key, window) = key(record.key.map(text));
+    let header = |header: &kappa_core::log::Header| {
+        (header.name.to_string(), header.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned()))
+    };
+    let headers = record.headers.as_slice().iter().map(header).collect();
+    Some(Output { step, topic, key, value: record.value.map(text), ts: record.timestamp_ms, window, headers })
+}
+
+/// A key, and its window where it has one.
+fn key(text: Option<String>) -> (Option<String>, Option<Window>) {
+    let Some(text) = text else { return (None, None) };
+    let parts: Vec<&str> = text.split(SEPARATOR).collect();
+    let [key, start, end] = parts[..] else { return (Some(text), None) };
+    match (start.parse(), end.parse()) {
+        (Ok(start), Ok(end)) => (Some(key.to_owned()), Some(Window { start, end })),
+        _ => (Some(text), None),
+    }
+}

@@ -1,0 +1,332 @@
+//! What a test driver runs: the tasks of all partitions, the records between them, the changelogs.
+//!
+//! **Invariants:**
+//! - Nothing waits in a queue whenever no call is running.
+//! - A store's changelog holds all that was committed, in order: a task can be made anew from it at any time.
+//! - A task that fails leaves nothing behind of what it had not committed.
+
+use super::queues::Queues;
+use super::{TestError, TestOptions};
+use crate::log::{Headers, RecordView, TopicHandle};
+use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
+use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
+use kappa_state::{MemoryBackend, TailBound};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A record as it lies in a topic.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) partition: i32,
+    pub(super) timestamp_ms: i64,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) headers: Headers,
+    /// The step of the test that it follows from.
+    pub(super) step: usize,
+    /// Its place in the order of writing, over all topics.
+    pub(super) sequence: u64,
+}
+
+/// A record of a changelog.
+#[derive(Debug, Clone)]
+pub(super) struct Logged {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) timestamp_ms: i64,
+}
+
+pub(super) struct World {
+    topology: Topology,
+    tasks: Vec<Task>,
+    pub(super) options: TestOptions,
+    queues: Queues,
+    pub(super) written: BTreeMap<TopicRef, VecDeque<Stored>>,
+    /// By store and partition.
+    pub(super) changelogs: BTreeMap<String, BTreeMap<i32, Vec<Logged>>>,
+    pub(super) dropped: BTreeMap<&'static str, u64>,
+    pub(super) now_ms: i64,
+    /// The number of calls that could have made something happen.
+    pub(super) step: usize,
+    sequence: u64,
+}
+
+struct Task {
+    name: String,
+    sub_topology: usize,
+    plan: SubTopologyPlan,
+    partition: i32,
+    topics: Vec<OutputTopic>,
+    /// Where its stores live; a task that moves gets a new one.
+    state: MemoryBackend,
+    processor: Box<dyn TaskProcessor>,
+    out: Output,
+    /// What it knew of time at the last commit: kept beside the committed offsets.
+    times: Vec<i64>,
+}
+
+impl World {
+    pub(super) fn new(topology: &Topology, options: TestOptions) -> Result<Self, TestError> {
+        let plan = topology.plan();
+        let mut world = Self {
+            topology: topology.clone(),
+            tasks: Vec::new(),
+            options,
+            queues: Queues::default(),
+            written: BTreeMap::new(),
+            changelogs: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+            now_ms: options.wall_clock_ms,
+            step: 0,
+            sequence: 0,
+        };
+        let counts = partition_counts(&plan.sub_topologies);
+        let count = |topic: &TopicRef| counts.get(topic).copied().unwrap_or(options.partitions);
+        for topic in plan.sub_topologies.iter().flat_map(|sub| &sub.outputs) {
+            match topic {
+                TopicRef::Changelog(store) => drop(world.changelogs.entry(store.clone()).or_default()),
+                topic => drop(world.written.entry(topic.clone()).or_default()),
+            }
+        }
+        for (sub_topology, sub) in plan.sub_topologies.iter().enumerate() {
+            let partitions = sub.sources.iter().map(|source| count(&source.topic)).max().unwrap_or(0);
+            let topics = (sub.outputs.iter().enumerate())
+                .map(|(handle, topic)| OutputTopic { handle: TopicHandle(handle as u32), partitions: count(topic) })
+                .collect::<Vec<_>>();
+            for partition in 0..partitions {
+                let task = world.start(sub_topology, partition, MemoryBackend::new(), topics.clone(), &[])?;
+                world.tasks.push(task);
+            }
+        }
+        Ok(world)
+    }
+
+    /// Makes a task over the stores in `state`, brought up to date from their changelogs.
+    fn start(
+        &self,
+        sub_topology: usize,
+        partition: i32,
+        state: MemoryBackend,
+        topics: Vec<OutputTopic>,
+        times: &[i64],
+    ) -> Result<Task, TestError> {
+        let plan = self.topology.plan().sub_topologies[sub_topology].clone();
+        let name = format!("{}-{partition}", plan.name);
+        let scope = TaskScope {
+            calls: Arc::new(InlineCalls::default()),
+            name: &name,
+            partition,
+            state: &state,
+            tail_bound: TailBound::default(),
+            cache_bytes_per_store: self.options.cache_bytes,
+        };
+        let mut processor = self.topology.instantiate(sub_topology, &scope)?;
+        for (index, store) in plan.stores.iter().enumerate() {
+            let log = self.changelogs.get(&store.name).and_then(|logs| logs.get(&partition));
+            let log = log.map_or(&[][..], Vec::as_slice);
+            let managed = processor.store(index);
+            let mark = managed.mark().unwrap_or_default();
+            let missing = log.get(mark.changelog_offset as usize..).unwrap_or_default();
+            let mut records = missing.iter().map(|row| (&*row.key, row.value.as_deref(), row.timestamp_ms));
+            managed.restore(&mut records, log.len() as i64)?;
+            managed.restored(log.len() as i64, &mark.operator_time)?;
+        }
+        if !times.is_empty() {
+            processor.restore_times(times);
+        }
+        let mut out = Output::new(topics.clone(), partition);
+        processor.advance(self.now_ms, &mut out).map_err(|source| TestError::Clock { task: name.clone(), source })?;
+        let times = processor.times();
+        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out, times })
+    }
+
+    /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
+    pub(super) fn restart(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
+        self.commit()?;
+        let mut count = 0;
+        for index in 0..self.tasks.len() {
+            if !which(&self.tasks[index].name) {
+                continue;
+            }
+            let mut old = self.tasks.remove(index);
+            (0..old.processor.store_count())
+                .try_for_each(|store| old.processor.store(store).flush(self.now_ms, true))?;
+            let Task { sub_topology, partition, topics, state, processor, times, .. } = old;
+            // Its stores are closed before they are opened again.
+            drop(processor);
+            let state = if keeps_state { state } else { MemoryBackend::new() };
+            let task = self.start(sub_topology, partition, state, topics, &times)?;
+            self.tasks.insert(index, task);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    pub(super) fn task_names(&self) -> Vec<String> {
+        self.tasks.iter().map(|task| task.name.clone()).collect()
+    }
+
+    /// Whether any task reads the topic.
+    pub(super) fn reads(&self, topic: &TopicRef) -> Result<(), TestError> {
+        let sources = || self.tasks.iter().flat_map(|task| &task.plan.sources).map(|source| &source.topic);
+        if sources().any(|source| source == topic) {
+            return Ok(());
+        }
+        let mut has: Vec<String> = sources().map(display).collect();
+        has.dedup();
+        Err(TestError::Unknown { what: "input", name: display(topic), has: has.join(", ") })
+    }
+
+    /// Runs a record, and everything that follows from it.
+    pub(super) fn pipe(&mut self, topic: &TopicRef, record: Stored) -> Result<(), TestError> {
+        self.step += 1;
+        self.queues.push(topic, record);
+        self.drain()
+    }
+
+    /// Moves the wall clock.
+    pub(super) fn advance(&mut self, by_ms: i64) -> Result<(), TestError> {
+        self.step += 1;
+        self.now_ms += by_ms;
+        for index in 0..self.tasks.len() {
+            let task = &mut self.tasks[index];
+            if let Err(source) = task.processor.advance(self.now_ms, &mut task.out) {
+                let task = task.name.clone();
+                self.abort(index);
+                return Err(TestError::Clock { task, source });
+            }
+            self.after(index)?;
+        }
+        self.drain()
+    }
+
+    /// Commits all tasks, until nothing is left to be passed on.
+    pub(super) fn commit(&mut self) -> Result<(), TestError> {
+        self.step += 1;
+        loop {
+            (0..self.tasks.len()).try_for_each(|task| self.commit_task(task))?;
+            if self.queues.is_empty() {
+                return Ok(());
+            }
+            self.drain()?;
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), TestError> {
+        while let Some((topic, offset, record)) = self.queues.pop() {
+            for index in 0..self.tasks.len() {
+                let task = &mut self.tasks[index];
+                let source = task.plan.sources.iter().position(|source| source.topic == topic);
+                let (Some(source), true) = (source, task.partition == record.partition) else { continue };
+                if let Err(source) = task.process(source, offset, &record) {
+                    self.abort(index);
+                    let (topic, partition) = (display(&topic), record.partition);
+                    return Err(TestError::Process { topic, partition, offset, source });
+                }
+                self.after(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A task has done something: it is committed, or at least what it wrote can be read.
+    fn after(&mut self, index: usize) -> Result<(), TestError> {
+        self.count_dropped(index);
+        match self.options.commit_every_record {
+            true => self.commit_task(index),
+            false => {
+                self.collect(index);
+                Ok(())
+            }
+        }
+    }
+
+    fn commit_task(&mut self, index: usize) -> Result<(), TestError> {
+        let task = &mut self.tasks[index];
+        if let Err(source) = task.processor.flush(&mut task.out) {
+            let task = task.name.clone();
+            self.abort(index);
+            return Err(TestError::Commit { task, source });
+        }
+        self.count_dropped(index);
+        let logged = self.collect(index);
+        let task = &mut self.tasks[index];
+        for (store, logged) in logged.into_iter().enumerate() {
+            let log = self.changelogs.get(&task.plan.stores[store].name).and_then(|logs| logs.get(&task.partition));
+            let end = log.filter(|_| logged).map(|log| log.len() as i64);
+            task.processor.store(store).committed(end, &[], self.now_ms)?;
+        }
+        task.times = task.processor.times();
+        Ok(())
+    }
+
+    fn count_dropped(&mut self, task: usize) {
+        for (reason, count) in self.tasks[task].processor.take_dropped() {
+            *self.dropped.entry(reason).or_default() += count;
+        }
+    }
+
+    /// A task has failed: what it has not committed is forgotten, and what waits as well.
+    fn abort(&mut self, index: usize) {
+        self.queues.clear();
+        let task = &mut self.tasks[index];
+        task.out.batch = Default::default();
+        task.processor.take_dropped();
+        (0..task.processor.store_count()).for_each(|store| task.processor.store(store).aborted());
+        task.processor.aborted();
+    }
+
+    /// Moves what a task has written to where it is read. Says for each store whether its changelog has grown.
+    fn collect(&mut self, index: usize) -> Vec<bool> {
+        let task = &mut self.tasks[index];
+        let mut logged = vec![false; task.plan.stores.len()];
+        let batch = std::mem::take(&mut task.out.batch);
+        for entry in batch.entries {
+            let bytes = |range: Range<u32>| batch.bytes[range.start as usize..range.end as usize].to_vec();
+            let (key, value) = (entry.key.map(bytes), entry.value.map(bytes));
+            let (partition, timestamp_ms, headers) = (entry.partition, entry.timestamp_ms, entry.headers);
+            let output = entry.topic.0 as usize;
+            let topic = task.plan.outputs[output].clone();
+            if let TopicRef::Changelog(name) = &topic {
+                let logs = |store: &crate::topology::StorePlan| store.changelog == ChangelogSource::Own { output };
+                if let Some(store) = task.plan.stores.iter().position(logs) {
+                    logged[store] = true;
+                }
+                let log = self.changelogs.entry(name.clone()).or_default().entry(partition).or_default();
+                log.push(Logged { key: key.unwrap_or_default(), value, timestamp_ms });
+                continue;
+            }
+            let (step, sequence) = (self.step, self.sequence);
+            self.sequence += 1;
+            let record = Stored { partition, timestamp_ms, key, value, headers, step, sequence };
+            if task_reads(&self.topology, &topic) {
+                self.queues.push(&topic, record.clone());
+            }
+            self.written.entry(topic).or_default().push_back(record);
+        }
+        logged
+    }
+}
+
+impl Task {
+    fn process(&mut self, source: usize, offset: i64, record: &Stored) -> Result<(), ProcessError> {
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let view = RecordView { offset, timestamp_ms: record.timestamp_ms, key, value };
+        let record = SourceRecord { view, headers: record.headers.clone() };
+        self.processor.process(source, &record, &mut self.out)
+    }
+}
+
+fn task_reads(topology: &Topology, topic: &TopicRef) -> bool {
+    let mut sources = topology.plan().sub_topologies.iter().flat_map(|sub| &sub.sources);
+    sources.any(|source| source.topic == *topic)
+}
+
+/// Partitions of topics that set their own number.
+fn partition_counts(subs: &[SubTopologyPlan]) -> BTreeMap<TopicRef, i32> {
+    subs.iter()
+        .flat_map(|sub| &sub.sources)
+        .filter_map(|source| source.partitions.map(|count| (source.topic.clone(), count)))
+        .collect()
+}
