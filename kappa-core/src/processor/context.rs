@@ -25,7 +25,7 @@ pub(crate) enum Dropped {
 }
 
 impl Dropped {
-const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
+    const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
 }
 
 /// What the operators of a task share.

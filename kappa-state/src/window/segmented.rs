@@ -63,6 +63,7 @@ pub(super) struct Segmented<V> {
     segments: BTreeSet<i64>,
     now: Progress,
     committed: Progress,
+    before_record: Progress,
     key: Vec<u8>,
     upper: Vec<u8>,
 }
@@ -94,7 +95,8 @@ impl<V: 'static> Segmented<V> {
         let observed_ms = segments.last().map_or(i64::MIN, |segment| segment.saturating_mul(layout.segment_ms));
         let now = Progress { observed_ms, hold_ms: if layout.held { i64::MIN } else { i64::MAX } };
         let store = BufferedStore::open(id, store, codec, buffer)?;
-        Ok(Self { store, layout, segments, now, committed: now, key: Vec::new(), upper: Vec::new() })
+        let (committed, before_record) = (now, now);
+        Ok(Self { store, layout, segments, now, committed, before_record, key: Vec::new(), upper: Vec::new() })
     }
 
     pub(super) fn observed_ms(&self) -> i64 {
@@ -356,6 +358,19 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
         self.now = self.committed;
     }
 
+    fn begin_record(&mut self) {
+        self.store.begin_record();
+        self.before_record = self.now;
+    }
+
+    fn undo_record(&mut self) -> Result<bool, StateError> {
+        let undone = self.store.undo_record()?;
+        if undone {
+            self.now = self.before_record;
+        }
+        Ok(undone)
+    }
+
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
         self.store.flush(now_ms, force)?;
         self.drop_expired()
@@ -433,6 +448,14 @@ macro_rules! managed {
 
             fn aborted(&mut self) {
                 self.rows.aborted();
+            }
+
+            fn begin_record(&mut self) {
+                self.rows.begin_record();
+            }
+
+            fn undo_record(&mut self) -> Result<bool, StateError> {
+                self.rows.undo_record()
             }
 
             fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
