@@ -206,7 +206,8 @@ pub fn check_expiring<'p>(mut new_place: impl FnMut() -> Box<Place<'p>>, seeds: 
 impl Run<'_, '_> {
     fn step(&mut self) {
         match self.random.below(30) {
-            0..=12 => self.put(),
+            0..=11 => self.put(),
+            12 => self.undo(),
             13..=15 => self.get(),
             16..=18 => self.of_key(),
             19..=20 => self.of_all(),
@@ -262,6 +263,16 @@ impl Run<'_, '_> {
                 Some(value) => model.rows.insert(at, (value, timestamp_ms)),
                 None => model.rows.remove(&at),
             };
+        }
+    }
+
+    fn undo(&mut self) {
+        let before = self.now.clone();
+        self.store().managed().begin_record();
+        (0..self.random.below(4)).for_each(|_| self.put());
+        if self.random.below(3) > 0 {
+            assert!(self.store().managed().undo_record().unwrap(), "B5: {}", self.what);
+            self.now = Model { sequence: self.now.sequence, ..before };
         }
     }
 

@@ -63,8 +63,7 @@ pub(super) struct Segmented<V> {
     segments: BTreeSet<i64>,
     now: Progress,
     committed: Progress,
-    /// As of the beginning of the record that may be taken back.
-    before: Progress,
+    before_record: Progress,
     key: Vec<u8>,
     upper: Vec<u8>,
 }
@@ -96,7 +95,8 @@ impl<V: 'static> Segmented<V> {
         let observed_ms = segments.last().map_or(i64::MIN, |segment| segment.saturating_mul(layout.segment_ms));
         let now = Progress { observed_ms, hold_ms: if layout.held { i64::MIN } else { i64::MAX } };
         let store = BufferedStore::open(id, store, codec, buffer)?;
-        Ok(Self { store, layout, segments, now, committed: now, before: now, key: Vec::new(), upper: Vec::new() })
+        let (committed, before_record) = (now, now);
+        Ok(Self { store, layout, segments, now, committed, before_record, key: Vec::new(), upper: Vec::new() })
     }
 
     pub(super) fn observed_ms(&self) -> i64 {
@@ -360,13 +360,13 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
 
     fn begin_record(&mut self) {
         self.store.begin_record();
-        self.before = self.now;
+        self.before_record = self.now;
     }
 
     fn undo_record(&mut self) -> Result<bool, StateError> {
         let undone = self.store.undo_record()?;
         if undone {
-            self.now = self.before;
+            self.now = self.before_record;
         }
         Ok(undone)
     }

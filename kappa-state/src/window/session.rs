@@ -83,6 +83,17 @@ impl<V: 'static> SessionStore<V> {
         self.rows.put(key, &suffix(session.end_ms, session.start_ms), value, timestamp_ms)
     }
 
+    /// Changes the value of a session in place: `f` is given the value with its timestamp and gives back the new one; `None`
+    /// removes it. Says whether it was written: not where the row has expired, then `f` is given nothing.
+    pub fn update(
+        &mut self,
+        key: &[u8],
+        session: Session,
+        f: impl FnOnce(Option<(V, i64)>) -> Option<(V, i64)>,
+    ) -> Result<bool, StateError> {
+        self.rows.update(key, &suffix(session.end_ms, session.start_ms), f)
+    }
+
     /// The value of exactly this session with its timestamp.
     pub fn get(&mut self, key: &[u8], session: Session) -> Result<Option<(&V, i64)>, StateError> {
         self.rows.get(key, &suffix(session.end_ms, session.start_ms))
