@@ -30,6 +30,7 @@ mod versioned;
 
 pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
+pub use join::JoinWindows;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;
 pub use repartition::Repartition;

@@ -85,7 +85,7 @@ pub(crate) fn sink<K: 'static, V: 'static>(
 ) {
     let kind = Kind::Sink { topic: topic.clone(), key: key.form(), value: value.form() };
     let make = move |assembly: &mut Assembly<'_>, node| {
-        let keyed = matches!(topic, TopicRef::Repartition(_));
+        let keyed = matches!(topic, TopicRef::Repartition(_)) && !assembly.joins_null_keys(&topic);
         let (key, value) = (key.clone(), value.clone());
         erase::<K, V>(Sink { name: assembly.name(node), output: assembly.output(&topic), keyed, key, value })
     };

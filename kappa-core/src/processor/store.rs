@@ -136,15 +136,18 @@ impl<'s, K: 'static, V: Send + 'static> ProcessorStore<'s, K, V> {
         let (from, to) = (end(from)?, end(to)?);
         let mut undecodable = None;
         let (codec, name) = (self.key, self.name);
-        let visited = self.store.scan(bound(from.as_deref()), bound(to.as_deref()), direction, &mut |key, value, timestamp_ms| {
-            match codec.codec.decode(key) {
+        let visited = self.store.scan(
+            bound(from.as_deref()),
+            bound(to.as_deref()),
+            direction,
+            &mut |key, value, timestamp_ms| match codec.codec.decode(key) {
                 Ok(key) => visit(key, value, timestamp_ms),
                 Err(error) => {
                     undecodable = Some(StateError::Decode { store: name.to_owned(), reason: error.reason });
                     ControlFlow::Break(())
                 }
-            }
-        });
+            },
+        );
         visited?;
         undecodable.map_or(Ok(()), |error| Err(error.into()))
     }

@@ -3,7 +3,8 @@
 use super::chain::Next;
 use super::punctuation::next_after;
 use super::{
-    ConnectedStore, Cx, ProcessorStore, ProcessorVersionedStore, PunctuationType, Schedule, StoreHandle, VersionedHandle,
+    ConnectedStore, Cx, ProcessorStore, ProcessorVersionedStore, PunctuationType, Schedule, StoreHandle,
+    VersionedHandle,
 };
 use crate::log::Headers;
 use crate::record::{Lazy, Record};

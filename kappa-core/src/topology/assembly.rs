@@ -205,6 +205,11 @@ impl<'a> Assembly<'a> {
         }))
     }
 
+    /// See [`Graph::joins_null_keys`].
+    pub(crate) fn joins_null_keys(&self, topic: &TopicRef) -> bool {
+        self.graph.joins_null_keys(topic)
+    }
+
     /// The changelog of a store, among the outputs.
     pub(crate) fn changelog(&self, store: StoreIndex) -> usize {
         self.output(&TopicRef::Changelog(self.graph.stores[store].name.clone()))

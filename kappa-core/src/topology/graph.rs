@@ -77,6 +77,8 @@ pub(crate) struct Node {
     pub(crate) sends_old: bool,
     /// Its changes are all passed on at once, whatever the cache.
     pub(crate) every_change: bool,
+    /// It has results for records whose key is null.
+    pub(crate) joins_null_keys: bool,
     pub(crate) make: Make,
 }
 
@@ -129,6 +131,7 @@ impl Graph {
             old_values: OldValues::None,
             sends_old: false,
             every_change: false,
+            joins_null_keys: false,
             make,
         });
         id
@@ -201,6 +204,16 @@ impl Graph {
         if name.is_empty() || name.len() > 180 || matches!(name, "." | "..") || !name.chars().all(legal) {
             self.errors.push(TopologyError::BadName { what, name: name.to_owned() });
         }
+    }
+
+    /// Whether records without a key mean something to anything that a topic of this topology's own feeds, directly or through
+    /// further ones.
+    pub(crate) fn joins_null_keys(&self, topic: &TopicRef) -> bool {
+        let behind = self.source_of(topic).map(|source| self.downstream(source)).unwrap_or_default();
+        behind.into_iter().any(|node| match &self.nodes[node].kind {
+            Kind::Sink { topic: next @ TopicRef::Repartition(_), .. } if next != topic => self.joins_null_keys(next),
+            _ => self.nodes[node].joins_null_keys,
+        })
     }
 
     /// All nodes from which `node` is reached without going through a topic, itself included.

@@ -57,6 +57,11 @@ impl<V: 'static> WindowStore<V> {
         self.rows.observed_ms()
     }
 
+    /// Whether a row that begins at `time_ms` would have expired.
+    pub fn is_expired(&self, time_ms: i64) -> bool {
+        self.rows.is_expired(time_ms)
+    }
+
     /// Moves the largest start put forward to `time_ms`, if that is forward.
     pub fn observe(&mut self, time_ms: i64) {
         self.rows.observe(time_ms);
