@@ -26,6 +26,7 @@ mod split;
 mod stream;
 mod table;
 mod to;
+mod to_table;
 mod versioned;
 
 pub use async_options::{AsyncOptions, CallError};
@@ -37,7 +38,7 @@ pub use repartition::Repartition;
 pub use split::SplitStream;
 pub use stream::KStream;
 pub(crate) use stream::source;
-pub use table::KTable;
-pub(crate) use table::{store, table};
-pub(crate) use to::sink;
+pub use table::{KGroupedTable, KTable};
+pub(crate) use table::{made_of, store, table};
+pub(crate) use to::sink_of;
 pub(crate) use versioned::versioned_processor_store;

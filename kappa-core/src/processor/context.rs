@@ -26,6 +26,12 @@ pub(crate) enum Dropped {
     Expired,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
+    /// A newer version of the row is known where only the latest counts.
+    OutOfOrder,
+    /// The foreign key is null where one is needed.
+    NullForeignKey,
+    /// The answer of a foreign-key join came when the row that had asked was another.
+    Stale,
 }
 
 impl Dropped {

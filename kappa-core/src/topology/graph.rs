@@ -43,6 +43,10 @@ pub(crate) enum OldValues {
     Store(StoreIndex),
     /// It makes them of its inputs' old values.
     Inputs,
+    /// As `Inputs`, and it always can: its inputs are kept in stores for its own sake (a join of tables).
+    Joined,
+    /// From its own store, or, where changes are passed on at once, from its inputs (a join of tables that is kept).
+    KeptJoin(StoreIndex),
 }
 
 /// What a node does with topics.
@@ -79,6 +83,8 @@ pub(crate) struct Node {
     pub(crate) every_change: bool,
     /// It has results for records whose key is null.
     pub(crate) joins_null_keys: bool,
+    /// It leaves rows out (a table's filter): a change from nothing to nothing is no change then.
+    pub(crate) leaves_out: bool,
     pub(crate) make: Make,
 }
 
@@ -90,7 +96,8 @@ pub(crate) struct Store {
     pub(crate) shape: String,
     /// The operator that writes it and passes its changes on; `None` for a processor's.
     pub(crate) owner: Option<NodeId>,
-    /// The source whose table it holds: a topic read as a table in several places is one table.
+    /// The source whose table it holds: a topic read as a table in several places is one table. Of a table made of a
+    /// stream, the operator that makes it. Either is kept only where something needs it, and can be given another name.
     pub(crate) table_of: Option<NodeId>,
     /// Whether anything needs it.
     pub(crate) needed: bool,
@@ -132,6 +139,7 @@ impl Graph {
             sends_old: false,
             every_change: false,
             joins_null_keys: false,
+            leaves_out: false,
             make,
         });
         id
@@ -165,7 +173,7 @@ impl Graph {
         match self.nodes[node].old_values {
             OldValues::None => {}
             OldValues::Store(store) => self.stores[store].needed = true,
-            OldValues::Inputs => {
+            OldValues::Inputs | OldValues::Joined | OldValues::KeptJoin(_) => {
                 self.nodes[node].parents.clone().into_iter().for_each(|parent| self.request_old(parent))
             }
         }
@@ -181,6 +189,29 @@ impl Graph {
                 open.extend(&self.nodes[node].parents);
             }
         }
+    }
+
+    /// Takes old values from a table's operator where that needs no store that is not needed anyway (Kafka Streams:
+    /// `enableSendingOldValues(false)`). Says whether there are any.
+    pub(crate) fn accept_old(&mut self, node: NodeId) -> bool {
+        let has = self.nodes[node].sends_old
+            || match self.nodes[node].old_values {
+                OldValues::None => false,
+                OldValues::Store(store) => self.stores[store].needed,
+                OldValues::Inputs => self.nodes[node].parents.clone().into_iter().all(|parent| self.accept_old(parent)),
+                OldValues::Joined | OldValues::KeptJoin(_) => true,
+            };
+        if has {
+            self.request_old(node);
+        }
+        has
+    }
+
+    /// Notes that `node` looks into the table that comes out of `table`, which is kept in `stores`.
+    pub(crate) fn look_into(&mut self, node: NodeId, table: NodeId, stores: &[StoreIndex]) {
+        self.connect(node, stores);
+        // To be looked into is to be used.
+        self.nodes[table].terminal = true;
     }
 
     /// Notes that `node` looks into stores.

@@ -3,7 +3,13 @@
 mod aggregate;
 mod process_values;
 mod processor;
+mod join_stream_table;
+mod join_table_table;
+mod join_to_table;
 mod stateless;
+mod table_group;
+mod table_ops;
+mod to_table;
 
 use super::Family;
 
@@ -12,7 +18,13 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
+    ("join_stream_table", &join_stream_table::JoinStreamTable),
+    ("join_table_table", &join_table_table::JoinTableTable),
+    ("join_to_table", &join_to_table::JoinToTable),
     ("stateless", &stateless::Stateless),
+    ("table_group", &table_group::TableGroup),
+    ("table_ops", &table_ops::TableOps),
+    ("to_table", &to_table::ToTable),
 ];
 
 /// The family of a topology.
