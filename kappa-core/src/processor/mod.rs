@@ -23,6 +23,7 @@ pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
 pub(crate) use hosted::{Host, Hosted, ToHosted};
 pub(crate) use join::{JoinSide, Kept, OuterSide, SelfJoin};
+pub use kappa_state::Put;
 pub(crate) use log_store::{LogChanges, LogStore};
 pub(crate) use lookup::{Found, Getter, Lookup, decoded, get_from};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};

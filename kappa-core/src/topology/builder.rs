@@ -104,6 +104,19 @@ impl TopologyBuilder {
         )
     }
 
+    /// As [`versioned_store`](Self::versioned_store), with the length of the store's segments: history is dropped by segments.
+    pub fn versioned_store_in_segments<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        history_ms: i64,
+        segment_ms: i64,
+    ) -> VersionedHandle<K, V> {
+        let (key, value) = (SharedCodec::new(key), SharedCodec::new(value));
+        dsl::versioned_processor_store(&self.graph, name, key, value, (history_ms, Some(segment_ms)))
+    }
+
     /// Checks the whole and cuts it into sub-topologies.
     pub fn build(self) -> Result<Topology, TopologyError> {
         let graph = self.graph.borrow().clone();

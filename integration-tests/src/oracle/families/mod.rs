@@ -1,15 +1,18 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
-mod process_values;
-mod processor;
+mod join_stream_self;
+mod join_stream_stream;
 mod join_stream_table;
 mod join_table_table;
 mod join_to_table;
+mod process_values;
+mod processor;
 mod stateless;
 mod table_group;
 mod table_ops;
 mod to_table;
+mod versioned_store;
 
 use super::Family;
 
@@ -18,6 +21,8 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
+    ("join_stream_self", &join_stream_self::JoinStreamSelf),
+    ("join_stream_stream", &join_stream_stream::JoinStreamStream),
     ("join_stream_table", &join_stream_table::JoinStreamTable),
     ("join_table_table", &join_table_table::JoinTableTable),
     ("join_to_table", &join_to_table::JoinToTable),
@@ -25,6 +30,7 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),
     ("to_table", &to_table::ToTable),
+    ("versioned_store", &versioned_store::VersionedStore),
 ];
 
 /// The family of a topology.

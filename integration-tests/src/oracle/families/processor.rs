@@ -40,8 +40,27 @@ impl Family for Script {
         draw.keys.insert("in".into(), ["a", "aa", "b", "c", "ab", "z"].map(str::to_owned).to_vec());
         draw.value = Box::new(|random| {
             let commands = [
-                "put", "put", "put", "pia", "get", "del", "range:a:c", "range:aa:b", "rrange:a:b", "range:b:a", "all",
-                "rall", "prefix:a", "prefix:aa", "ts:7", "hdr:z", "time", "commit", "fwd2", "plain", "cancel",
+                "put",
+                "put",
+                "put",
+                "pia",
+                "get",
+                "del",
+                "range:a:c",
+                "range:aa:b",
+                "rrange:a:b",
+                "range:b:a",
+                "all",
+                "rall",
+                "prefix:a",
+                "prefix:aa",
+                "ts:7",
+                "hdr:z",
+                "time",
+                "commit",
+                "fwd2",
+                "plain",
+                "cancel",
             ];
             match commands[random.index(commands.len())] {
                 "put" => format!("put:{}", random.below(10)),
