@@ -14,6 +14,11 @@ const NOT_COUNTED_BY_KAFKA_STREAMS: [&str; 1] = ["null-key-repartition"];
 /// What kappa makes of a scenario; an error where it has nothing to compare.
 pub fn run(family: &dyn Family, scenario: &Scenario) -> Result<Outcome, String> {
     let mut context = Context::new(scenario.params.clone());
+    let probe = |step: &Step| match step {
+        Step::Record(input) => Some((input.key.clone(), input.ts)),
+        _ => None,
+    };
+    context.probes = scenario.steps.iter().filter_map(probe).collect();
     let mut outcome = Outcome { id: scenario.id.clone(), ..Outcome::default() };
     let built = family.build(&mut context);
     let Context { app, peeks, stores, .. } = context;

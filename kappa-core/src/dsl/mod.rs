@@ -30,9 +30,11 @@ mod to;
 mod to_partitions;
 mod to_routed;
 mod to_table;
+mod versioned;
 
 pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
+pub use join::JoinWindows;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;
 pub use repartition::Repartition;
@@ -46,3 +48,4 @@ pub use timestamps::Timestamps;
 pub(crate) use to::{add_sink, sink, sink_of};
 pub use to_partitions::Partitions;
 pub use to_routed::RecordContext;
+pub(crate) use versioned::versioned_processor_store;

@@ -98,6 +98,8 @@ pub(crate) fn sink_of<K: 'static, V: 'static>(
 ) {
     let forms = (key.form(), value.form());
     add_sink(stream, base, operator, topic, forms, move |assembly, node, topic| {
+        let own = matches!(topic, TopicRef::Repartition(_));
+        let keyed = keyed && !(own && assembly.joins_null_keys(topic));
         let (key, value) = (key.clone(), value.clone());
         erase::<K, V>(Sink { name: assembly.name(node), output: assembly.output(topic), keyed, key, value })
     });

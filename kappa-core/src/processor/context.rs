@@ -24,6 +24,8 @@ pub(crate) enum Dropped {
     NullValue,
     /// The timestamp is negative.
     NegativeTimestamp,
+    /// It came later than a store keeps its time.
+    Expired,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
     /// A newer version of the row is known where only the latest counts.
@@ -42,6 +44,7 @@ impl Dropped {
             Self::NullKey => "null-key",
             Self::NullValue => "null-value",
             Self::NegativeTimestamp => "negative-timestamp",
+            Self::Expired => "expired",
             Self::NullKeyRepartition => "null-key-repartition",
             Self::OutOfOrder => "out-of-order",
             Self::NullForeignKey => "null-foreign-key",
@@ -180,7 +183,7 @@ impl TaskState {
     }
 
     pub(crate) fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
-        self.dropped.drain(..).map(|(reason, count)| (reason.reason(), count)).collect()
+        self.dropped.drain(..).filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.reason(), count)).collect()
     }
 }
 
@@ -203,12 +206,17 @@ pub(crate) struct Cx<'c> {
 impl Cx<'_> {
     /// Counts a dropped record.
     pub(crate) fn drop_record(&mut self, reason: Dropped) -> Result<(), ProcessError> {
-        let counts = &mut self.state.dropped;
-        match counts.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((reason, 1)),
-        }
+        *count_of(&mut self.state.dropped, reason) += 1;
         Ok(())
+    }
+
+    /// A store, and the count of what came too late for it.
+    pub(crate) fn typed_and_expired<S: 'static>(&mut self, slot: usize) -> (&mut S, &mut u64) {
+        let TaskState { stores, dropped, .. } = &mut *self.state;
+        match stores[slot].as_mut().and_then(|store| store.any().downcast_mut()) {
+            Some(store) => (store, count_of(dropped, Dropped::Expired)),
+            None => unreachable!("slots are typed by the builder, and a store that is read downstream is never taken"),
+        }
     }
 
     /// A store of any kind, by its slot and type.
@@ -270,6 +278,15 @@ impl Cx<'_> {
         self.state.scratch.push(scratch);
         result
     }
+}
+
+/// The count of a reason.
+fn count_of(counts: &mut Vec<(Dropped, u64)>, reason: Dropped) -> &mut u64 {
+    let at = counts.iter().position(|(known, _)| *known == reason).unwrap_or_else(|| {
+        counts.push((reason, 0));
+        counts.len() - 1
+    });
+    &mut counts[at].1
 }
 
 /// A result that can't be written.

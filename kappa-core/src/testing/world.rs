@@ -47,7 +47,7 @@ pub(super) struct Logged {
 }
 
 pub(super) struct World {
-    topology: Topology,
+    pub(super) topology: Topology,
     tasks: Vec<Task>,
     pub(super) options: TestOptions,
     queues: Queues,

@@ -143,4 +143,12 @@ pub enum TopologyError {
         /// The operator.
         operator: String,
     },
+    /// A time that makes no sense.
+    #[error("{operator}: {reason}")]
+    BadTime {
+        /// The operator.
+        operator: String,
+        /// What is wrong and the mend.
+        reason: String,
+    },
 }

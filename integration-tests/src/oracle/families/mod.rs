@@ -2,6 +2,8 @@
 
 mod aggregate;
 mod join_foreign_key;
+mod join_stream_self;
+mod join_stream_stream;
 mod join_stream_table;
 mod join_table_table;
 mod join_to_table;
@@ -12,24 +14,27 @@ mod stateless;
 mod table_group;
 mod table_ops;
 mod to_table;
+mod versioned_store;
 
 use super::Family;
 
 /// All of them, by the judge's names.
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
+    ("join_foreign_key", &join_foreign_key::JoinForeignKey),
+    ("join_stream_self", &join_stream_self::JoinStreamSelf),
+    ("join_stream_stream", &join_stream_stream::JoinStreamStream),
+    ("join_stream_table", &join_stream_table::JoinStreamTable),
+    ("join_table_table", &join_table_table::JoinTableTable),
+    ("join_to_table", &join_to_table::JoinToTable),
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
     ("routing", &routing::Routing),
     ("stateless", &stateless::Stateless),
-    ("join_foreign_key", &join_foreign_key::JoinForeignKey),
-    ("join_stream_table", &join_stream_table::JoinStreamTable),
-    ("join_table_table", &join_table_table::JoinTableTable),
-    ("join_to_table", &join_to_table::JoinToTable),
-    ("stateless", &stateless::Stateless),
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),
     ("to_table", &to_table::ToTable),
+    ("versioned_store", &versioned_store::VersionedStore),
 ];
 
 /// The family of a topology.
