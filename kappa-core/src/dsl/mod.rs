@@ -25,6 +25,7 @@ mod split;
 mod stream;
 mod table;
 mod to;
+mod window;
 
 pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
@@ -37,3 +38,4 @@ pub(crate) use stream::source;
 pub use table::KTable;
 pub(crate) use table::{store, table};
 pub(crate) use to::sink;
+pub use window::{SessionWindowedKStream, TimeWindowedKStream, Windows};

@@ -22,10 +22,15 @@ pub(crate) enum Dropped {
     NullValue,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
+    /// Its window has closed; counted for each such window.
+    Late,
+    /// The store keeps no rows of its time any more.
+    Expired,
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 4] = ["failed-call", "null-key", "null-value", "null-key-repartition"];
+    const REASONS: [&'static str; 6] =
+        ["failed-call", "null-key", "null-value", "null-key-repartition", "late", "expired"];
 }
 
 /// What the operators of a task share.
@@ -84,6 +89,23 @@ impl TaskState {
         } else if !held.is_empty() {
             held.remove(key);
         }
+    }
+
+    /// Whether any headers are held for a store.
+    pub(crate) fn holds_headers(&self, slot: usize) -> bool {
+        !self.held_headers[slot].is_empty()
+    }
+
+    /// A buffer for encoded keys, to be given back.
+    pub(crate) fn take_scratch(&mut self) -> Vec<u8> {
+        let mut scratch = self.scratch.pop().unwrap_or_default();
+        scratch.clear();
+        scratch
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn give_scratch(&mut self, scratch: Vec<u8>) {
+        self.scratch.push(scratch);
     }
 
     /// The headers held for a change that goes on now.

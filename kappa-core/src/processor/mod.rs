@@ -10,11 +10,12 @@ mod store;
 mod task;
 mod times;
 mod user;
+mod windowed;
 
 pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
-pub(crate) use lookup::{Getter, Lookup};
+pub(crate) use lookup::{Found, Getter, Lookup};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
 pub(crate) use slot::Slot;
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
@@ -22,3 +23,4 @@ pub(crate) use task::{FusedTask, SourceEntry};
 pub(crate) use times::{OperatorTimes, TimeSlot};
 pub(crate) use user::Links;
 pub use user::{Processor, ProcessorContext, RecordMetadata};
+pub(crate) use windowed::{Emit, RowKey, Update, WindowRows, WindowTable};

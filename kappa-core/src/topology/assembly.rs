@@ -155,10 +155,38 @@ impl<'a> Assembly<'a> {
         Links { name: self.name(node), stores, sources: self.sources(), partition: self.partition }
     }
 
-    /// A time that `node` keeps and that survives restarts: see [`OperatorTimes`]. `what` tells several of a node apart.
+    /// A time that `node` keeps and that survives restarts: see [`OperatorTimes`]. `what` tells several of a node apart; whoever
+    /// asks for the same gets the same.
     pub(crate) fn time(&mut self, node: NodeId, what: &str) -> TimeSlot {
-        self.times.push(format!("{} {what}", self.graph.nodes[node].name));
+        let name = format!("{} {what}", self.graph.nodes[node].name);
+        if let Some(known) = self.times.iter().position(|other| *other == name) {
+            return TimeSlot::new(known);
+        }
+        self.times.push(name);
         TimeSlot::new(self.times.len() - 1)
+    }
+
+    /// A way into what follows a node; `None` where nothing does.
+    pub(crate) fn joint_of_children<K: 'static, V: 'static>(&mut self, node: NodeId) -> Option<Joint<K, V>> {
+        (!self.graph.nodes[node].children.is_empty()).then(|| self.joint(node))
+    }
+
+    /// Flushes `flush` in its place with `node`, once however many operators of it ask.
+    pub(crate) fn flush_once(&mut self, node: NodeId, flush: impl Flush + 'static) {
+        if !self.flushes.iter().any(|(order, _)| *order == node) {
+            self.flushes.push((node, Box::new(flush)));
+        }
+    }
+
+    /// The index of a store's changelog among the outputs.
+    pub(crate) fn changelog(&self, store: StoreIndex) -> usize {
+        self.output(&TopicRef::Changelog(self.graph.stores[store].name.clone()))
+    }
+
+    /// Whether an operator behind `node` looks into `store`.
+    pub(crate) fn is_read_downstream(&self, node: NodeId, store: StoreIndex) -> bool {
+        let reads = |id: &NodeId| *id != node && self.graph.nodes[*id].stores.contains(&store);
+        self.graph.downstream(node).iter().any(reads)
     }
 
     /// Whether `node` is to send old values along.

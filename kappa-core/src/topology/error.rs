@@ -100,6 +100,14 @@ pub enum TopologyError {
         /// The operator.
         operator: String,
     },
+    /// Windows whose lengths make no sense, or that can't be used so.
+    #[error("{windows}: {rule}")]
+    Windows {
+        /// The windows, or the operator that uses them.
+        windows: String,
+        /// What must hold.
+        rule: &'static str,
+    },
     /// Streams of two topologies meet.
     #[error("{operator} takes a stream or store of another topology builder: use one builder for all")]
     Foreign {
