@@ -1,6 +1,6 @@
 //! Joins a stream with a table.
 
-use super::{KStream, KTable, Known};
+use super::{KStream, KTable, Known, Repartition};
 use crate::codec::SharedCodec;
 use crate::processor::{Cx, Dropped, Getter, Next, Receiver};
 use crate::record::{Lazy, Record};
@@ -78,7 +78,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         left: bool,
         joiner: impl Fn(&V, Option<&T>) -> Option<V2> + Send + Sync + 'static,
     ) -> KStream<K, V2> {
-        let input = self.beside(table, operator);
+        let input = self.beside(table, operator, left);
         let joiner = Arc::new(joiner);
         let (key, make) = (table.key.clone(), Arc::clone(&table.lookup.make));
         let node = input.operator(operator, move |assembly, node| Join {
@@ -91,14 +91,14 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             types: PhantomData,
         });
         let mut graph = input.graph.borrow_mut();
-        graph.connect(node, &table.lookup.stores);
+        graph.look_into(node, table.stream.node, &table.lookup.stores);
         graph.nodes[node].copartitioned = true;
         drop(graph);
         input.new_values(node)
     }
 
     /// This stream with its records in the partitions of a table's keys.
-    fn beside<T: 'static>(&self, table: &KTable<K, T>, operator: &str) -> Self {
+    fn beside<T: 'static>(&self, table: &KTable<K, T>, operator: &str, left: bool) -> Self {
         let name = table.name();
         let title = format!("{operator}({name})");
         if !Rc::ptr_eq(&self.graph, &table.stream.graph) {
@@ -119,7 +119,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             // A new key without a codec is written as the table's keys are.
             Known::Since(_) => stream.key = Known::Codec(table.key.clone()),
         }
-        stream.partitioned(&title, &format!("{name}-join"))
+        let topic = Repartition::named(format!("{name}-join"));
+        // A left join joins them with nothing.
+        let topic = if left { topic.with_null_keys() } else { topic };
+        stream.partitioned_by(&title, &topic)
     }
 }
 

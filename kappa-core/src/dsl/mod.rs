@@ -25,6 +25,7 @@ mod split;
 mod stream;
 mod table;
 mod to;
+mod to_table;
 mod window;
 
 pub use async_options::{AsyncOptions, CallError};
@@ -35,7 +36,7 @@ pub use repartition::Repartition;
 pub use split::SplitStream;
 pub use stream::KStream;
 pub(crate) use stream::source;
-pub use table::KTable;
-pub(crate) use table::{store, table};
-pub(crate) use to::sink;
 pub use window::{SessionWindowedKStream, TimeWindowedKStream, Windows};
+pub use table::{KGroupedTable, KTable};
+pub(crate) use table::{made_of, store, table};
+pub(crate) use to::sink_of;

@@ -1,6 +1,6 @@
 //! Sends records through a topic of the application's own, to where their keys belong.
 
-use super::{KStream, sink, source};
+use super::{KStream, sink_of, source};
 use crate::topology::{Kind, TopicRef, TopologyError};
 
 /// A repartition topic: its name, and the number of its partitions where it matters.
@@ -8,12 +8,19 @@ use crate::topology::{Kind, TopicRef, TopologyError};
 pub struct Repartition {
     name: String,
     partitions: Option<i32>,
+    /// Records with null keys go through: an operator behind it can do something with them.
+    null_keys: bool,
 }
 
 impl Repartition {
     /// The topic `<application id>-<name>-repartition`, with as many partitions as there are upstream.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), partitions: None }
+        Self { name: name.into(), partitions: None, null_keys: false }
+    }
+
+    /// As it is, but records with null keys go through, whichever partition they come to.
+    pub(crate) fn with_null_keys(self) -> Self {
+        Self { null_keys: true, ..self }
     }
 
     /// Sets the number of partitions.
@@ -63,7 +70,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         if self.graph.borrow().nodes.iter().any(|node| taken(&node.kind)) {
             self.graph.borrow_mut().errors.push(TopologyError::DuplicateRepartition { name: name.clone() });
         }
-        sink(self, &name, "repartition", topic_ref.clone(), key.clone(), value.clone());
+        let names = (name.as_str(), "repartition");
+        sink_of(self, names, topic_ref.clone(), !topic.null_keys, key.clone(), value.clone());
         source(&self.graph, topic_ref, topic.partitions, key, value)
     }
 }

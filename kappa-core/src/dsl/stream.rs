@@ -117,10 +117,15 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// This stream with every record in its key's partition: itself, or behind a repartition topic where
     /// the key has changed.
     pub(crate) fn partitioned(&self, operator: &str, repartition: &str) -> Self {
+        self.partitioned_by(operator, &Repartition::named(repartition))
+    }
+
+    /// As [`partitioned`](Self::partitioned), by a repartition topic of one's own making.
+    pub(crate) fn partitioned_by(&self, operator: &str, repartition: &Repartition) -> Self {
         if matches!(&self.key, Known::Codec(codec) if codec.id == CodecId::of::<Unkeyed>()) {
             self.graph.borrow_mut().errors.push(TopologyError::Unkeyed { operator: operator.to_owned() });
         }
-        if self.rekeyed { self.through(operator, &Repartition::named(repartition)) } else { self.clone() }
+        if self.rekeyed { self.through(operator, repartition) } else { self.clone() }
     }
 }
 

@@ -1,5 +1,16 @@
 //! The handle of a table, and the table of a topic.
 
+mod filter;
+mod group_by;
+mod join;
+mod map_values;
+mod materialized;
+mod revision;
+mod to_stream;
+mod transform_values;
+
+pub use group_by::KGroupedTable;
+
 use super::KStream;
 use crate::codec::SharedCodec;
 use crate::processor::{Cx, Dropped, Lookup, Materialized, Next, Receiver, Slot};
@@ -91,24 +102,41 @@ pub(crate) fn store<K, V: Send + 'static>(
     }
 }
 
-/// The table of a topic, from its stream.
-pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: KStream<K, V>, name: &str) -> KTable<K, V> {
-    let (key, value) = (stream.need_key("table"), stream.need_value("table"));
+/// The table of a topic, from its stream; one table for all that read it.
+pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: &KStream<K, V>, name: &str) -> KTable<K, V> {
     let known = stream.graph.borrow().stores.iter().position(|store| store.table_of == Some(stream.node));
-    if let Some(index) = known {
-        let owner = stream.graph.borrow().stores[index].owner.unwrap_or(stream.node);
-        return KTable { stream: stream.same(owner), lookup: Lookup::in_store(index), key };
-    }
+    let Some(index) = known else {
+        let table = made_of(stream, "table", name);
+        let mut graph = stream.graph.borrow_mut();
+        if let Some(store) = graph.stores.iter_mut().find(|store| store.owner == Some(table.stream.node)) {
+            store.table_of = Some(stream.node);
+        }
+        drop(graph);
+        return table;
+    };
+    let key = stream.need_key("table");
+    let owner = stream.graph.borrow().stores[index].owner.unwrap_or(stream.node);
+    KTable { stream: stream.same(owner), lookup: Lookup::in_store(index), key }
+}
+
+/// The table that a stream's records are the changes of, kept in store `name` where something needs it.
+pub(crate) fn made_of<K: 'static, V: Clone + Send + 'static>(
+    stream: &KStream<K, V>,
+    operator: &str,
+    name: &str,
+) -> KTable<K, V> {
+    let title = format!("{operator}({name})");
+    let (key, value) = (stream.need_key(&title), stream.need_value(&title));
     let index = stream.graph.borrow().stores.len();
     let (node_key, node_value) = (key.clone(), value.clone());
-    let node = stream.operator("table", move |assembly, node| TableSource {
+    let node = stream.operator_of(name, operator, move |assembly, node| TableSource {
         key: node_key.clone(),
+        value: node_value.clone(),
         materialized: assembly.materialize(node, index, &node_key, &node_value),
         name: assembly.name(node),
         next: assembly.next_unless_stored(node, index),
     });
-    // Kept only where something looks into it.
-    let store = Store { needed: false, table_of: Some(stream.node), ..store(name, "table", Some(node), &key, &value) };
+    let store = Store { needed: false, table_of: Some(node), ..store(name, operator, Some(node), &key, &value) };
     let mut graph = stream.graph.borrow_mut();
     graph.add_store(store);
     graph.nodes[node].stores.push(index);
@@ -121,6 +149,7 @@ pub(crate) fn table<K: 'static, V: Clone + Send + 'static>(stream: KStream<K, V>
 struct TableSource<K, V> {
     name: Arc<str>,
     key: SharedCodec<K>,
+    value: SharedCodec<V>,
     materialized: Option<Materialized<K, V>>,
     /// What follows, where there is no store.
     next: Next<K, V>,
@@ -128,10 +157,14 @@ struct TableSource<K, V> {
 
 impl<K: 'static, V: Clone + Send + 'static> Receiver<K, V> for TableSource<K, V> {
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let value = record.value()?;
+        // What is written as null deletes.
+        let value = record.value()?.filter(|value| !self.value.codec.is_null(value));
         let (materialized, next) = (&self.materialized, &mut self.next);
         let done = cx.with_key(&self.name, record.key, &self.key, |key, cx| {
-            let Some(table) = materialized else { return next.receive(record, cx) };
+            let Some(table) = materialized else {
+                let Record { key, timestamp_ms, headers, .. } = *record;
+                return next.receive(&Record::new(key, record.value.filter(|_| value.is_some()), timestamp_ms, headers), cx);
+            };
             cx.store::<V>(table.slot).put(key, value.cloned(), record.timestamp_ms)?;
             table.changed(key, record, record.timestamp_ms, cx)
         })?;

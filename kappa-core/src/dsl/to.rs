@@ -83,9 +83,21 @@ pub(crate) fn sink<K: 'static, V: 'static>(
     key: SharedCodec<K>,
     value: SharedCodec<V>,
 ) {
+    let keyed = matches!(topic, TopicRef::Repartition(_));
+    sink_of(stream, (base, operator), topic, keyed, key, value);
+}
+
+/// Adds a sink behind a stream, which drops records with null keys where it is `keyed`.
+pub(crate) fn sink_of<K: 'static, V: 'static>(
+    stream: &KStream<K, V>,
+    (base, operator): (&str, &str),
+    topic: TopicRef,
+    keyed: bool,
+    key: SharedCodec<K>,
+    value: SharedCodec<V>,
+) {
     let kind = Kind::Sink { topic: topic.clone(), key: key.form(), value: value.form() };
     let make = move |assembly: &mut Assembly<'_>, node| {
-        let keyed = matches!(topic, TopicRef::Repartition(_));
         let (key, value) = (key.clone(), value.clone());
         erase::<K, V>(Sink { name: assembly.name(node), output: assembly.output(&topic), keyed, key, value })
     };

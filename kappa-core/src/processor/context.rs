@@ -26,11 +26,26 @@ pub(crate) enum Dropped {
     Late,
     /// The store keeps no rows of its time any more.
     Expired,
+    /// A newer version of the row is known where only the latest counts.
+    OutOfOrder,
+    /// The foreign key is null where one is needed.
+    NullForeignKey,
+    /// The answer of a foreign-key join came when the row that had asked was another.
+    Stale,
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 6] =
-        ["failed-call", "null-key", "null-value", "null-key-repartition", "late", "expired"];
+    const REASONS: [&'static str; 9] = [
+        "failed-call",
+        "null-key",
+        "null-value",
+        "null-key-repartition",
+        "late",
+        "expired",
+        "out-of-order",
+        "null-foreign-key",
+        "stale",
+    ];
 }
 
 /// What the operators of a task share.

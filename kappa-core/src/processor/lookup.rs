@@ -33,6 +33,25 @@ pub(crate) trait Getter<K, V>: Send {
     }
 }
 
+/// The value that was valid at `as_of_ms`, or the latest: one function for getters that are computed of another.
+pub(crate) fn get_from<K, V>(
+    getter: &dyn Getter<K, V>,
+    (key, bytes): (&Lazy<'_, K>, &[u8]),
+    as_of_ms: Option<i64>,
+    cx: &mut Cx<'_>,
+    with: &mut Found<'_, V>,
+) -> Result<(), ProcessError> {
+    match as_of_ms {
+        Some(as_of_ms) => getter.get_as_of(key, bytes, as_of_ms, cx, with),
+        None => getter.get(key, bytes, cx, with),
+    }
+}
+
+/// A key, decoded.
+pub(crate) fn decoded<'k, K: 'static>(key: &'k Lazy<'_, K>) -> Result<&'k K, ProcessError> {
+    key.get().map_err(|error| ProcessError::Undecodable { part: "key", reason: error.reason })
+}
+
 type Make<K, V> = Arc<dyn Fn(&Assembly<'_>) -> Box<dyn Getter<K, V>> + Send + Sync>;
 
 /// How a table's values are looked up: the stores it takes, and how to make the getter in a task.
@@ -47,6 +66,20 @@ pub(crate) struct Lookup<K, V> {
 impl<K, V> Clone for Lookup<K, V> {
     fn clone(&self) -> Self {
         Self { stores: self.stores.clone(), history_ms: self.history_ms, make: Arc::clone(&self.make) }
+    }
+}
+
+impl<K: 'static, V: 'static> Lookup<K, V> {
+    /// Computed on reading, of what this finds.
+    pub(crate) fn computed<V2, G: Getter<K, V2> + 'static>(
+        &self,
+        wrap: impl Fn(Box<dyn Getter<K, V>>, &Assembly<'_>) -> G + Send + Sync + 'static,
+    ) -> Lookup<K, V2> {
+        let make = Arc::clone(&self.make);
+        let make = move |assembly: &Assembly<'_>| -> Box<dyn Getter<K, V2>> {
+            Box::new(wrap(make(assembly), assembly))
+        };
+        Lookup { stores: self.stores.clone(), history_ms: self.history_ms, make: Arc::new(make) }
     }
 }
 

@@ -73,7 +73,7 @@ impl TopologyBuilder {
         key: impl Codec<K>,
         value: impl Codec<V>,
     ) -> KTable<K, V> {
-        dsl::table(self.stream(topic, key, value), topic)
+        dsl::table(&self.stream(topic, key, value), topic)
     }
 
     /// A store for processors, connected by naming it in [`KStream::process`].

@@ -92,6 +92,29 @@ pub enum TopologyError {
         /// The topics with their numbers.
         topics: String,
     },
+    /// A table that has a store is given another.
+    #[error("{table} is kept in store {store} already: remove .materialized({name:?}), or give it that name where it is made")]
+    AlreadyStored {
+        /// The operator.
+        table: String,
+        /// Its store.
+        store: String,
+        /// The name asked for.
+        name: String,
+    },
+    /// Tables with differently written keys are joined.
+    #[error(
+        "{operator}: the keys of the one table are written by {left}, those of the other by {right}, so equal keys are \
+         in different partitions: read both with one key codec"
+    )]
+    TableKeyCodecs {
+        /// The join.
+        operator: String,
+        /// The one.
+        left: String,
+        /// The other.
+        right: String,
+    },
     /// An operator needs keys and the stream has none.
     #[error(
         "{operator} needs keys and the stream is read as unkeyed(): give it keys with select_key() or group_by() first"

@@ -43,6 +43,8 @@ pub(crate) enum OldValues {
     Store(StoreIndex),
     /// It makes them of its inputs' old values.
     Inputs,
+    /// As `Inputs`, and it always can: its inputs are kept in stores for its own sake (a join of tables).
+    Joined,
 }
 
 /// What a node does with topics.
@@ -75,6 +77,8 @@ pub(crate) struct Node {
     /// Where its old values come from, and whether anybody has asked for them.
     pub(crate) old_values: OldValues,
     pub(crate) sends_old: bool,
+    /// It leaves rows out (a table's filter): a change from nothing to nothing is no change then.
+    pub(crate) leaves_out: bool,
     pub(crate) make: Make,
 }
 
@@ -86,7 +90,8 @@ pub(crate) struct Store {
     pub(crate) shape: String,
     /// The operator that writes it and passes its changes on; `None` for a processor's.
     pub(crate) owner: Option<NodeId>,
-    /// The source whose table it holds: a topic read as a table in several places is one table.
+    /// The source whose table it holds: a topic read as a table in several places is one table. Of a table made of a
+    /// stream, the operator that makes it. Either is kept only where something needs it, and can be given another name.
     pub(crate) table_of: Option<NodeId>,
     /// Whether anything needs it.
     pub(crate) needed: bool,
@@ -124,6 +129,7 @@ impl Graph {
             terminal: false,
             old_values: OldValues::None,
             sends_old: false,
+            leaves_out: false,
             make,
         });
         id
@@ -157,10 +163,35 @@ impl Graph {
         match self.nodes[node].old_values {
             OldValues::None => {}
             OldValues::Store(store) => self.stores[store].needed = true,
-            OldValues::Inputs => {
+            OldValues::Inputs | OldValues::Joined => {
                 self.nodes[node].parents.clone().into_iter().for_each(|parent| self.request_old(parent))
             }
         }
+    }
+
+    /// Takes old values from a table's operator where that needs no store that is not needed anyway (Kafka Streams:
+    /// `enableSendingOldValues(false)`). Says whether there are any.
+    pub(crate) fn accept_old(&mut self, node: NodeId) -> bool {
+        let has = self.nodes[node].sends_old
+            || match self.nodes[node].old_values {
+                OldValues::None => false,
+                OldValues::Store(store) => self.stores[store].needed,
+                OldValues::Inputs => {
+                    self.nodes[node].parents.clone().into_iter().all(|parent| self.accept_old(parent))
+                }
+                OldValues::Joined => true,
+            };
+        if has {
+            self.request_old(node);
+        }
+        has
+    }
+
+    /// Notes that `node` looks into the table that comes out of `table`, which is kept in `stores`.
+    pub(crate) fn look_into(&mut self, node: NodeId, table: NodeId, stores: &[StoreIndex]) {
+        self.connect(node, stores);
+        // To be looked into is to be used.
+        self.nodes[table].terminal = true;
     }
 
     /// Notes that `node` looks into stores.

@@ -1,12 +1,27 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
+mod join_stream_table;
+mod join_table_table;
+mod join_to_table;
 mod stateless;
+mod table_group;
+mod table_ops;
+mod to_table;
 
 use super::Family;
 
 /// All of them, by the judge's names.
-pub const ALL: &[(&str, &dyn Family)] = &[("aggregate", &aggregate::Aggregate), ("stateless", &stateless::Stateless)];
+pub const ALL: &[(&str, &dyn Family)] = &[
+    ("aggregate", &aggregate::Aggregate),
+    ("join_stream_table", &join_stream_table::JoinStreamTable),
+    ("join_table_table", &join_table_table::JoinTableTable),
+    ("join_to_table", &join_to_table::JoinToTable),
+    ("stateless", &stateless::Stateless),
+    ("table_group", &table_group::TableGroup),
+    ("table_ops", &table_ops::TableOps),
+    ("to_table", &to_table::ToTable),
+];
 
 /// The family of a topology.
 pub fn find(topology: &str) -> Option<&'static dyn Family> {
