@@ -137,7 +137,15 @@ fn rocks(scratch: &Path) -> Result<RocksBackend, Box<dyn Error>> {
 fn task(topology: &Topology, state: &dyn StateBackend) -> Result<Box<dyn TaskProcessor>, Box<dyn Error>> {
     let tail_bound = TailBound { age_ms: i64::MAX, ..TailBound::default() };
     let calls = Arc::new(CallPool);
-    let scope = TaskScope { name: "0-0", partition: 0, state, tail_bound, cache_bytes_per_store: CACHE_BYTES, calls };
+    let scope = TaskScope {
+        name: "0-0",
+        partition: 0,
+        state,
+        tail_bound,
+        cache_bytes_per_store: CACHE_BYTES,
+        calls,
+        undo_records: false,
+    };
     Ok(Program::instantiate(topology, 0, &scope)?)
 }
 

@@ -167,7 +167,8 @@ impl<K: 'static, A: Send + 'static, S: WindowRows<A>> WindowTable<K, A, S> {
 
     /// All updates of a record are made: makes room where the cache is full.
     pub(crate) fn settle(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        if self.rows(cx).is_over_cache() { self.flush(cx) } else { Ok(()) }
+        let overdue = !cx.state.at_once && self.rows(cx).is_over_cache() && cx.state.may_flush();
+        if overdue { self.flush(cx) } else { Ok(()) }
     }
 
     /// Passes a result on.

@@ -15,8 +15,8 @@ pub enum Guarantee {
     AtLeastOnce,
 }
 
-/// What becomes of a record that can't be decoded or has no valid timestamp
-/// (Kafka Streams: `deserialization.exception.handler`).
+/// What becomes of a record that can't be decoded or has no valid timestamp (Kafka Streams: `deserialization.exception.handler`),
+/// and of one whose processing fails (`processing.exception.handler`, `production.exception.handler`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadRecords {
     /// The application stops with an error that names it. Nothing is lost: the record is read again.
@@ -67,6 +67,10 @@ pub struct Settings {
     pub state_age_max_ms: i64,
     /// `KAPPA_BAD_RECORDS`: `fail` (default), `skip`, or `dead-letter:TOPIC`.
     pub bad_records: BadRecords,
+    /// `KAPPA_FAILED_RECORDS`: the same for a record that an operator fails on, or whose result can't be encoded: `fail` (default),
+    /// `skip`, or `dead-letter:TOPIC`. What it did before it failed, in stores and outputs, is taken back first; with anything but
+    /// `fail` that costs an encoding of each changed value. A panic always stops the application.
+    pub failed_records: BadRecords,
     /// `KAPPA_REPLICATION_FACTOR` of the topics kappa creates; unset: the broker's default.
     pub replication_factor: Option<i32>,
     /// `KAPPA_REGISTRY_TOPIC`, default `kappa-registry`.
@@ -108,6 +112,7 @@ impl Default for Settings {
             tail_bound: TailBound::default(),
             state_age_max_ms: 12 * 3_600 * 1_000,
             bad_records: BadRecords::Fail,
+            failed_records: BadRecords::Fail,
             replication_factor: None,
             registry_topic: "kappa-registry".into(),
             http_addr: None,
@@ -138,14 +143,8 @@ impl Settings {
                 _ => return Err(wrong("KAPPA_GUARANTEE", &value, "exactly-once or at-least-once")),
             };
         }
-        if let Some(value) = variable("KAPPA_BAD_RECORDS") {
-            settings.bad_records = match value.split_once(':') {
-                Some(("dead-letter", topic)) if !topic.is_empty() => BadRecords::DeadLetter(topic.to_owned()),
-                None if value == "fail" => BadRecords::Fail,
-                None if value == "skip" => BadRecords::Skip,
-                _ => return Err(wrong("KAPPA_BAD_RECORDS", &value, "fail, skip or dead-letter:TOPIC")),
-            };
-        }
+        read.policy("KAPPA_BAD_RECORDS", &mut settings.bad_records)?;
+        read.policy("KAPPA_FAILED_RECORDS", &mut settings.failed_records)?;
         read.positive("KAPPA_COMMIT_INTERVAL_MS", &mut settings.commit_interval_ms)?;
         read.positive("KAPPA_THREADS", &mut settings.stream_threads)?;
         read.positive("KAPPA_RESTORE_THREADS", &mut settings.restore_threads)?;
@@ -216,6 +215,18 @@ impl Reader<'_> {
                 text.parse().map(Some).map_err(|_| wrong(name, &text, &format!("a valid {kind}")))
             }
         }
+    }
+
+    fn policy(&self, name: &str, into: &mut BadRecords) -> Result<(), Error> {
+        if let Some(value) = (self.variable)(name) {
+            *into = match value.split_once(':') {
+                Some(("dead-letter", topic)) if !topic.is_empty() => BadRecords::DeadLetter(topic.to_owned()),
+                None if value == "fail" => BadRecords::Fail,
+                None if value == "skip" => BadRecords::Skip,
+                _ => return Err(wrong(name, &value, "fail, skip or dead-letter:TOPIC")),
+            };
+        }
+        Ok(())
     }
 
     fn value<T: FromStr>(&self, name: &str, into: &mut T) -> Result<(), Error> {

@@ -5,5 +5,5 @@ mod output;
 mod processor;
 
 pub use calls::{CallPool, CallRunner, InlineCalls, RunningCall};
-pub use output::{Output, OutputTopic};
+pub use output::{Output, OutputMark, OutputTopic};
 pub use processor::{ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};

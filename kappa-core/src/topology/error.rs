@@ -93,7 +93,9 @@ pub enum TopologyError {
         topics: String,
     },
     /// A table that has a store is given another.
-    #[error("{table} is kept in store {store} already: remove .materialized({name:?}), or give it that name where it is made")]
+    #[error(
+        "{table} is kept in store {store} already: remove .materialized({name:?}), or give it that name where it is made"
+    )]
     AlreadyStored {
         /// The operator.
         table: String,
@@ -130,6 +132,18 @@ pub enum TopologyError {
         windows: String,
         /// What must hold.
         rule: &'static str,
+    },
+    /// Times are extracted where records don't enter.
+    #[error("with_timestamps() is called behind {operator}: call it right behind stream(), where records enter")]
+    NotASource {
+        /// The operator.
+        operator: String,
+    },
+    /// Times of one topic are extracted in two ways.
+    #[error("{operator} has timestamps already: a topic's records have one time, wherever it is read")]
+    TwoTimestamps {
+        /// The source.
+        operator: String,
     },
     /// Streams of two topologies meet.
     #[error("{operator} takes a stream or store of another topology builder: use one builder for all")]

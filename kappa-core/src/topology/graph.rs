@@ -107,6 +107,10 @@ pub(crate) struct Store {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stores: Vec<Store>,
+    /// How sources give records their times, where that was said: [`Timestamps`](crate::dsl::Timestamps) of the source's types.
+    pub(crate) timestamps: Vec<(NodeId, Arc<dyn Any + Send + Sync>)>,
+    /// Children of processors by the names that processors know them by.
+    pub(crate) child_names: Vec<(NodeId, String)>,
     /// What is wrong, in the order it was found.
     pub(crate) errors: Vec<TopologyError>,
 }
@@ -176,9 +180,7 @@ impl Graph {
             || match self.nodes[node].old_values {
                 OldValues::None => false,
                 OldValues::Store(store) => self.stores[store].needed,
-                OldValues::Inputs => {
-                    self.nodes[node].parents.clone().into_iter().all(|parent| self.accept_old(parent))
-                }
+                OldValues::Inputs => self.nodes[node].parents.clone().into_iter().all(|parent| self.accept_old(parent)),
                 OldValues::Joined => true,
             };
         if has {

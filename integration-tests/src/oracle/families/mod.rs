@@ -4,6 +4,9 @@ mod aggregate;
 mod join_stream_table;
 mod join_table_table;
 mod join_to_table;
+mod process_values;
+mod processor;
+mod routing;
 mod stateless;
 mod table_group;
 mod table_ops;
@@ -21,6 +24,10 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),
     ("to_table", &to_table::ToTable),
+    ("process_values", &process_values::ProcessValues),
+    ("processor", &processor::Script),
+    ("routing", &routing::Routing),
+    ("stateless", &stateless::Stateless),
 ];
 
 /// The family of a topology.

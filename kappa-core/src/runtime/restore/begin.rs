@@ -8,6 +8,7 @@ use crate::log::{
 };
 use crate::runtime::metadata::OffsetMetadata;
 use crate::runtime::rules::Rule;
+use crate::runtime::settings::BadRecords;
 use crate::runtime::shared::Holder;
 use crate::task::{CallPool, TaskScope};
 use kappa_state::StoreId;
@@ -138,6 +139,7 @@ impl Restorer {
         }
         let scope = TaskScope {
             calls: Arc::new(CallPool),
+            undo_records: self.settings.failed_records != BadRecords::Fail,
             name: &self.jobs[at].name,
             partition: id.partition,
             state: &*self.state,

@@ -13,13 +13,14 @@ mod settle;
 mod tasks;
 
 use self::appender::Appender;
+use super::bad_record::Policies;
 use super::commit::Commit;
 use super::layout::AppLayout;
 use super::queue::SourceQueue;
 use super::rules::Rule;
 use super::settings::{Guarantee, Settings};
 use super::shared::Shared;
-use super::task::Task;
+use super::task::{Failure, Task};
 use crate::Error;
 use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start};
 use crate::task::Output;
@@ -131,7 +132,8 @@ impl Worker {
         if !self.settings.rules.hold(Rule::BufferUntilCommit) {
             self.write_through(now_ms)?;
         }
-        if now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
+        let asked = self.commit_asked();
+        if asked || now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
             turn.settled = self.commit(now_ms)?;
         }
         Ok(turn)
@@ -152,6 +154,12 @@ impl Worker {
     /// The tasks this worker runs.
     pub fn tasks(&self) -> Vec<usize> {
         self.tasks.keys().copied().collect()
+    }
+
+    /// Whether an operator wants its task committed now.
+    fn commit_asked(&mut self) -> bool {
+        // Every request is taken: one commit is for all.
+        self.tasks.values_mut().fold(false, |asked, task| task.processor.take_commit_request() | asked)
     }
 
     fn buffers_full(&self) -> bool {
@@ -237,9 +245,11 @@ impl Worker {
                     continue;
                 }
                 self.output.retarget(&task.outputs, task.id.partition);
-                let done = task
-                    .process(SLICE_RECORDS, &mut self.output, &self.settings.bad_records, dead_letters)
-                    .map_err(Setback::Fatal)?;
+                let policies = Policies::new(&self.settings, dead_letters);
+                let done = match task.process(SLICE_RECORDS, &mut self.output, &policies) {
+                    Ok(done) => done,
+                    Err(failure) => return Err(self.setback(failure)),
+                };
                 for (reason, count) in task.processor.take_dropped() {
                     self.shared.metrics.skip(reason, count);
                 }
@@ -247,6 +257,9 @@ impl Worker {
                 self.shared.metrics.bytes.inc_by(done.bytes);
                 if done.skipped > 0 {
                     self.shared.metrics.skip("bad_record", done.skipped);
+                }
+                if done.failed > 0 {
+                    self.shared.metrics.skip("failed_record", done.failed);
                 }
                 round += done.records;
                 if self.output.batch.bytes.len() >= SEND_BYTES {
@@ -260,6 +273,17 @@ impl Worker {
         }
         self.send_output()?;
         Ok(total)
+    }
+
+    /// Aborts the transaction where a failed record wants it.
+    fn setback(&mut self, failure: Failure) -> Setback {
+        match failure {
+            Failure::Fatal(error) => Setback::Fatal(error),
+            Failure::Abort => match self.roll_back("failed_record") {
+                Ok(()) => Setback::Rolled,
+                Err(error) => Setback::Fatal(error),
+            },
+        }
     }
 
     /// Tells the tasks what the wall clock says.
