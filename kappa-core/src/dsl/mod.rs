@@ -31,6 +31,7 @@ mod to_partitions;
 mod to_routed;
 mod to_table;
 mod versioned;
+mod window;
 
 pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
@@ -49,3 +50,4 @@ pub(crate) use to::{add_sink, sink, sink_of};
 pub use to_partitions::Partitions;
 pub use to_routed::RecordContext;
 pub(crate) use versioned::versioned_processor_store;
+pub use window::{SessionWindowedKStream, TimeWindowedKStream, Windows};
