@@ -16,6 +16,7 @@ pub mod task;
 pub mod testing;
 pub mod topology;
 pub mod view;
+pub mod window;
 
 pub use app::{App, Version};
 pub use error::Error;

@@ -69,6 +69,11 @@ pub trait Codec<T>: Send + Sync + fmt::Debug + 'static {
         false
     }
 
+    /// The part of an encoded key that decides which partition of a topic it belongs to: all of it, unless said otherwise.
+    fn partition_by<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        bytes
+    }
+
     /// Which encoding this is.
     ///
     /// The default is right for codec types that have nothing to configure.

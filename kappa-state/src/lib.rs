@@ -12,6 +12,7 @@ mod codec;
 mod directory;
 #[cfg(feature = "rocksdb")]
 mod fault;
+mod held;
 mod memory;
 #[cfg(feature = "rocksdb")]
 mod rocks;
@@ -19,10 +20,13 @@ mod row;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod versioned;
+mod window;
 
 pub use buffer::{BufferOptions, BufferedStore, Visit};
 pub use codec::{Codec, CodecError, CodecId};
 pub use directory::StateDirectory;
+pub use held::{Held, HeldCodec};
 pub use memory::MemoryBackend;
 #[cfg(feature = "rocksdb")]
 pub use rocks::{MemoryBudget, RocksBackend, RocksOptions};
@@ -30,3 +34,5 @@ pub use store::{
     Change, Direction, Entries, Entry, KeyValueStore, Layer, ManagedStore, Mark, PrepareLayer, PreparedLayer,
     RestoringBytes, StateBackend, StateError, StoreCursor, StoreId, TailBound,
 };
+pub use versioned::{Deleted, Put, VersionedOptions, VersionedStore};
+pub use window::{Session, SessionOptions, SessionStore, WindowOptions, WindowStore};

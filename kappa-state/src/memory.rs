@@ -141,6 +141,17 @@ impl KeyValueStore for MemoryStore {
         Ok(())
     }
 
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
+        if from >= to {
+            return Ok(());
+        }
+        let contents = &mut self.contents;
+        let mut dropped = contents.entries.split_off(from);
+        contents.entries.append(&mut dropped.split_off(to));
+        contents.bytes -= dropped.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
+        Ok(())
+    }
+
     fn mark(&self) -> Option<&Mark> {
         self.contents.mark.as_ref()
     }

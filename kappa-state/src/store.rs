@@ -106,6 +106,8 @@ pub type Entries<'e, 'l> = dyn Iterator<Item = Entry<'l>> + 'e;
 /// - **S2** `mark` is the mark of the last `apply` that survived; `None` for a store never applied to.
 /// - **S3** Keys are ordered by their bytes, unsigned.
 /// - **S4** An empty key and an empty value are legal and differ from absence.
+/// - **S5** `drop_range` removes all keys from the first up to but without the second, and leaves the mark alone. After a crash
+///   at any moment all of them are there, or none.
 pub trait KeyValueStore: Send + fmt::Debug {
     /// Appends the value to `into` and returns true; false where there is none.
     fn get(&self, key: &[u8], into: &mut Vec<u8>) -> Result<bool, StateError>;
@@ -137,6 +139,9 @@ pub trait KeyValueStore: Send + fmt::Debug {
         let reason = format!("{} was prepared for a store that prepares nothing", layer.file.display());
         Err(StateError::Misuse { store: format!("{self:?}"), reason })
     }
+
+    /// Removes a range of keys, cheaply however many there are.
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError>;
 
     /// The mark of the last step.
     fn mark(&self) -> Option<&Mark>;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "testing")]
 
-use kappa_state::testing::{Place, check_backend, check_buffer};
+use kappa_state::testing::{Place, check_backend, check_buffer, check_expiring};
 use kappa_state::{MemoryBackend, StateBackend};
 
 fn memory_place() -> Box<Place<'static>> {
@@ -18,6 +18,11 @@ fn memory_keeps_the_contract_of_a_backend() {
 #[test]
 fn the_buffer_keeps_its_contract_over_memory() {
     check_buffer(memory_place, 1_000);
+}
+
+#[test]
+fn window_and_session_stores_keep_their_contract_over_memory() {
+    check_expiring(memory_place, 1_500);
 }
 
 #[cfg(feature = "rocksdb")]
@@ -49,5 +54,11 @@ mod rocks {
     fn the_buffer_keeps_its_contract_over_rocksdb() {
         let memory = MemoryBudget::new(16 << 20);
         check_buffer(|| rocks_place(&memory), 30);
+    }
+
+    #[test]
+    fn window_and_session_stores_keep_their_contract_over_rocksdb() {
+        let memory = MemoryBudget::new(16 << 20);
+        check_expiring(|| rocks_place(&memory), 30);
     }
 }

@@ -9,6 +9,7 @@ use kappa_core::dsl::KStream;
 use kappa_core::runtime::BadRecords;
 use kappa_core::testing::{TestDriver, TestError};
 use kappa_core::topology::{TopologyBuilder, TopologyError};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,6 +74,8 @@ pub struct Context {
     pub bad_records: BadRecords,
     /// What becomes of records that an operator fails on.
     pub failed_records: BadRecords,
+    /// The keys and the times of the scenario's records, for stores that can only be asked.
+    pub(super) probes: Vec<(Option<String>, i64)>,
     pub(super) stores: Vec<(String, ReadStore)>,
 }
 
@@ -81,7 +84,8 @@ impl Context {
     pub fn new(params: Params) -> Self {
         let app = kappa_core::Topology::builder();
         let (bad_records, failed_records) = (BadRecords::Fail, BadRecords::Fail);
-        Self { app, params, peeks: Peeks::default(), bad_records, failed_records, stores: Vec::new() }
+        let (peeks, probes, stores) = (Peeks::default(), Vec::new(), Vec::new());
+        Self { app, params, peeks, bad_records, failed_records, probes, stores }
     }
 
     /// The codec of keys and values that can be null.
@@ -121,6 +125,31 @@ impl Context {
                 Row(key, None, value.shown().unwrap_or("null".into()), timestamps.then_some(timestamp_ms))
             };
             let mut rows: Vec<Row> = driver.store(&store, Text, value.clone()).rows()?.into_iter().map(row).collect();
+            rows.sort();
+            Ok(rows)
+        });
+    }
+
+    /// Compares a versioned store: what it says of every key of the scenario at every time of it.
+    pub fn compare_versions(&mut self, name: &str) {
+        let keys: BTreeSet<String> = self.probes.iter().filter_map(|(key, _)| key.clone()).collect();
+        let mut times: BTreeSet<i64> = self.probes.iter().map(|(_, time_ms)| *time_ms).collect();
+        times.retain(|time_ms| *time_ms >= 0);
+        times.insert(i64::MAX - 1);
+        let store = name.to_owned();
+        self.compare_with(name, move |driver| {
+            let mut versions = driver.versioned_store::<String, String>(&store, Text, Text)?;
+            let mut rows = Vec::new();
+            for key in &keys {
+                let mut seen = BTreeSet::new();
+                for time_ms in &times {
+                    if let Some((value, since_ms)) = versions.get_as_of(key, *time_ms)?
+                        && seen.insert(since_ms)
+                    {
+                        rows.push(Row(key.clone(), None, value, Some(since_ms)));
+                    }
+                }
+            }
             rows.sort();
             Ok(rows)
         });

@@ -41,6 +41,11 @@ fn disturb(driver: &TestDriver, random: &mut Random) -> Result<(), TestError> {
 
 fn run_disturbed(family: &dyn Family, scenario: &Scenario, mut random: Option<&mut Random>) -> Result<Outcome, String> {
     let mut context = Context::new(scenario.params.clone());
+    let probe = |step: &Step| match step {
+        Step::Record(input) => Some((input.key.clone(), input.ts)),
+        _ => None,
+    };
+    context.probes = scenario.steps.iter().filter_map(probe).collect();
     let mut outcome = Outcome { id: scenario.id.clone(), ..Outcome::default() };
     let built = family.build(&mut context);
     let Context { app, peeks, stores, bad_records, failed_records, .. } = context;

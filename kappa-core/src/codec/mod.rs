@@ -2,7 +2,8 @@
 //!
 //! What Kafka's own Java serializers write is written here byte for byte: [`utf8()`], the integers and
 //! floats ([`i64_be`] and its kin, big-endian), [`bytes()`]. For structured values there are [`json()`] and
-//! [`postcard()`]; [`nullable()`] makes Kafka's null a value, [`unkeyed()`] is for topics without keys.
+//! [`postcard()`]; [`nullable()`] makes Kafka's null a value, [`unkeyed()`] is for topics without keys,
+//! [`time_windowed()`] and [`session_windowed()`] for keys in windows.
 //! A codec of your own is one `impl` of [`Codec`].
 //!
 //! ```
@@ -23,6 +24,7 @@ mod postcard;
 mod shared;
 mod unkeyed;
 mod utf8;
+mod windowed;
 
 pub use bytes::{Bytes, bytes};
 pub use json::{Json, json};
@@ -35,3 +37,5 @@ pub use postcard::{Postcard, postcard};
 pub(crate) use shared::{Form, SharedCodec};
 pub use unkeyed::{Unkeyed, unkeyed};
 pub use utf8::{Utf8, utf8};
+pub use windowed::{SessionWindowed, TimeWindowed, session_windowed, time_windowed};
+pub(crate) use windowed::{shared_session_windowed, shared_time_windowed};

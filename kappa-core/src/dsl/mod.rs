@@ -31,9 +31,12 @@ mod to;
 mod to_partitions;
 mod to_routed;
 mod to_table;
+mod versioned;
+mod window;
 
 pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
+pub use join::JoinWindows;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;
 pub use repartition::Repartition;
@@ -47,3 +50,5 @@ pub use timestamps::Timestamps;
 pub(crate) use to::{add_sink, sink, sink_of};
 pub use to_partitions::Partitions;
 pub use to_routed::RecordContext;
+pub(crate) use versioned::versioned_processor_store;
+pub use window::{SessionWindowedKStream, TimeWindowedKStream, Windows};

@@ -98,6 +98,8 @@ pub(crate) fn sink_of<K: 'static, V: 'static>(
 ) {
     let forms = (key.form(), value.form());
     add_sink(stream, base, operator, topic, forms, move |assembly, node, topic| {
+        let own = matches!(topic, TopicRef::Repartition(_));
+        let keyed = keyed && !(own && assembly.joins_null_keys(topic));
         let (key, value) = (key.clone(), value.clone());
         erase::<K, V>(Sink { name: assembly.name(node), output: assembly.output(topic), keyed, key, value })
     });
@@ -132,7 +134,8 @@ impl<K: 'static, V: 'static> Sink<K, V> {
             Some(value) => value.write(&self.value, bytes),
             None => Ok(false),
         };
-        let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, key, value);
+        let by = key.map(|key| self.key.codec.partition_by(key));
+        let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, (key, by), value);
         sent.map_err(|error| unencodable(&self.name, "value", &error))
     }
 }

@@ -26,6 +26,10 @@ pub(crate) enum Dropped {
     NegativeTimestamp,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
+    /// Its window has closed; counted for each such window.
+    Late,
+    /// The store keeps no rows of its time any more.
+    Expired,
     /// A newer version of the row is known where only the latest counts.
     OutOfOrder,
     /// The foreign key is null where one is needed.
@@ -42,6 +46,8 @@ impl Dropped {
             Self::NullKey => "null-key",
             Self::NullValue => "null-value",
             Self::NegativeTimestamp => "negative-timestamp",
+            Self::Late => "late",
+            Self::Expired => "expired",
             Self::NullKeyRepartition => "null-key-repartition",
             Self::OutOfOrder => "out-of-order",
             Self::NullForeignKey => "null-foreign-key",
@@ -125,6 +131,23 @@ impl TaskState {
         }
     }
 
+    /// Whether any headers are held for a store.
+    pub(crate) fn holds_headers(&self, slot: usize) -> bool {
+        !self.held_headers[slot].is_empty()
+    }
+
+    /// A buffer for encoded keys, to be given back.
+    pub(crate) fn take_scratch(&mut self) -> Vec<u8> {
+        let mut scratch = self.scratch.pop().unwrap_or_default();
+        scratch.clear();
+        scratch
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn give_scratch(&mut self, scratch: Vec<u8>) {
+        self.scratch.push(scratch);
+    }
+
     /// The headers held for a change that goes on now.
     pub(crate) fn release_headers(&mut self, slot: usize, key: &[u8]) -> Headers {
         let held = &mut self.held_headers[slot];
@@ -180,7 +203,7 @@ impl TaskState {
     }
 
     pub(crate) fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
-        self.dropped.drain(..).map(|(reason, count)| (reason.reason(), count)).collect()
+        self.dropped.drain(..).filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.reason(), count)).collect()
     }
 }
 
@@ -203,12 +226,17 @@ pub(crate) struct Cx<'c> {
 impl Cx<'_> {
     /// Counts a dropped record.
     pub(crate) fn drop_record(&mut self, reason: Dropped) -> Result<(), ProcessError> {
-        let counts = &mut self.state.dropped;
-        match counts.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((reason, 1)),
-        }
+        *count_of(&mut self.state.dropped, reason) += 1;
         Ok(())
+    }
+
+    /// A store, and the count of what came too late for it.
+    pub(crate) fn typed_and_expired<S: 'static>(&mut self, slot: usize) -> (&mut S, &mut u64) {
+        let TaskState { stores, dropped, .. } = &mut *self.state;
+        match stores[slot].as_mut().and_then(|store| store.any().downcast_mut()) {
+            Some(store) => (store, count_of(dropped, Dropped::Expired)),
+            None => unreachable!("slots are typed by the builder, and a store that is read downstream is never taken"),
+        }
     }
 
     /// A store of any kind, by its slot and type.
@@ -270,6 +298,15 @@ impl Cx<'_> {
         self.state.scratch.push(scratch);
         result
     }
+}
+
+/// The count of a reason.
+fn count_of(counts: &mut Vec<(Dropped, u64)>, reason: Dropped) -> &mut u64 {
+    let at = counts.iter().position(|(known, _)| *known == reason).unwrap_or_else(|| {
+        counts.push((reason, 0));
+        counts.len() - 1
+    });
+    &mut counts[at].1
 }
 
 /// A result that can't be written.

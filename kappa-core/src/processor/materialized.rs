@@ -31,6 +31,8 @@ pub(crate) struct Materialized<K, V> {
     pub(crate) read_downstream: bool,
     /// Changes carry the value before.
     pub(crate) sends_old: bool,
+    /// Changes are passed on at once, whatever the cache.
+    pub(crate) every_change: bool,
 }
 
 impl<K, V> Clone for Materialized<K, V> {
@@ -54,7 +56,7 @@ impl<K: 'static, V: Send + 'static> Materialized<K, V> {
         timestamp_ms: i64,
         cx: &mut Cx<'_>,
     ) -> Result<(), ProcessError> {
-        if !cx.state.at_once {
+        if !cx.state.at_once && !self.every_change {
             cx.state.hold_headers(self.slot, key, record.headers);
             let overdue = cx.store::<V>(self.slot).over_cache() && cx.state.may_flush();
             return if overdue { self.flush(cx) } else { Ok(()) };
@@ -130,7 +132,7 @@ impl<K: 'static, V: Send + 'static> Materialized<K, V> {
     }
 
     fn pass_on(&self, change: &Change<'_, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let Some(next) = self.next.as_ref().filter(|_| !cx.state.at_once) else { return Ok(()) };
+        let Some(next) = self.next.as_ref().filter(|_| !cx.state.at_once && !self.every_change) else { return Ok(()) };
         let bytes = change.value_bytes.map(|bytes| (self.value.id, bytes));
         let value = match change.value {
             Some(value) => Some(Lazy::borrowed(value, bytes)),

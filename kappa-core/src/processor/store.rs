@@ -36,7 +36,7 @@ impl<K, V> fmt::Debug for StoreHandle<K, V> {
     }
 }
 
-mod sealed {
+pub(super) mod sealed {
     pub trait Sealed {}
     impl<K, V> Sealed for super::StoreHandle<K, V> {}
 }

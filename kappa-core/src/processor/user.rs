@@ -2,7 +2,10 @@
 
 use super::chain::Next;
 use super::punctuation::next_after;
-use super::{ConnectedStore, Cx, ProcessorStore, PunctuationType, Schedule, StoreHandle};
+use super::{
+    ConnectedStore, Cx, ProcessorStore, ProcessorVersionedStore, PunctuationType, Schedule, StoreHandle,
+    VersionedHandle,
+};
 use crate::log::Headers;
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
@@ -208,6 +211,23 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
     ) -> Result<ProcessorStore<'s, SK, SV>, ProcessError> {
         match self.links.stores.iter().find(|(index, _)| *index == handle.index) {
             Some((_, slot)) => Ok(ProcessorStore::new(self.cx.store(*slot), handle)),
+            None => Err(self.error(format_args!(
+                "it is not connected to store {}: name the store where process() is called",
+                handle.name
+            ))),
+        }
+    }
+
+    /// A versioned store that the processor is connected to.
+    pub fn versioned_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s VersionedHandle<SK, SV>,
+    ) -> Result<ProcessorVersionedStore<'s, SK, SV>, ProcessError> {
+        match self.links.stores.iter().find(|(index, _)| *index == handle.index) {
+            Some((_, slot)) => {
+                let (store, too_late) = self.cx.typed_and_expired(*slot);
+                Ok(ProcessorVersionedStore::new(store, handle, too_late))
+            }
             None => Err(self.error(format_args!(
                 "it is not connected to store {}: name the store where process() is called",
                 handle.name

@@ -1,7 +1,7 @@
 //! The driver of tests.
 
 use super::world::World;
-use super::{Recording, TestError, TestInput, TestOutput, TestStore, WrittenRecord};
+use super::{Recording, TestError, TestInput, TestOutput, TestStore, TestVersionedStore, WrittenRecord};
 use crate::codec::{Codec, SharedCodec};
 use crate::runtime::BadRecords;
 use crate::topology::{TopicRef, Topology};
@@ -137,6 +137,16 @@ impl TestDriver {
         value: impl Codec<V>,
     ) -> TestStore<K, V> {
         TestStore::new(Rc::clone(&self.world), name.to_owned(), SharedCodec::new(key), SharedCodec::new(value))
+    }
+
+    /// A versioned store's committed contents, all partitions together.
+    pub fn versioned_store<K: 'static, V: Clone + Send + 'static>(
+        &self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+    ) -> Result<TestVersionedStore<K, V>, TestError> {
+        TestVersionedStore::new(&self.world.borrow(), name, SharedCodec::new(key), &SharedCodec::new(value))
     }
 
     /// Commits all tasks, until nothing is left to be passed on.

@@ -7,6 +7,7 @@ mod recording;
 mod store;
 mod stored;
 mod topics;
+mod versioned;
 mod world;
 mod written;
 
@@ -15,4 +16,5 @@ pub use error::TestError;
 pub use recording::{Recorded, RecordedHeader, Recording};
 pub use store::TestStore;
 pub use topics::{TestInput, TestOutput, TestRecord};
+pub use versioned::TestVersionedStore;
 pub use written::WrittenRecord;

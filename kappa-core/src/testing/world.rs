@@ -11,7 +11,7 @@ use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
 use crate::log::{Header, TopicHandle};
 use crate::runtime::BadRecords;
 use crate::runtime::bad_record::{LeftOut, Policies, Policy};
-use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
+use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +27,7 @@ pub(super) struct Logged {
 }
 
 pub(super) struct World {
-    topology: Topology,
+    pub(super) topology: Topology,
     tasks: Vec<Task>,
     pub(super) options: TestOptions,
     queues: Queues,

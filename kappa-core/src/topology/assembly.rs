@@ -6,8 +6,8 @@ use super::planner::SubTopology;
 use crate::codec::SharedCodec;
 use crate::dsl::Timestamps;
 use crate::processor::{
-    CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogOnly,
-    Materialized, Next, OperatorTimes, Receiver, TaskState, TimeSlot,
+    CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogChanges,
+    LogOnly, LogStore, Materialized, Next, OperatorTimes, Receiver, TaskState, TimeSlot,
 };
 use crate::task::{CallRunner, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
@@ -147,6 +147,7 @@ impl<'a> Assembly<'a> {
             next,
             read_downstream: graph.downstream(node).iter().any(reads),
             sends_old: graph.nodes[node].sends_old,
+            every_change: graph.nodes[node].every_change,
         };
         self.flushes.push((node, Box::new(materialized.clone())));
         Some(materialized)
@@ -157,7 +158,12 @@ impl<'a> Assembly<'a> {
         let Some(slot) = self.slot(store) else { return };
         let changelog = self.output(&TopicRef::Changelog(self.graph.stores[store].name.clone()));
         let flush = LogOnly::<V>::new(slot, changelog);
-        self.flushes.push((self.graph.nodes.len() + store, Box::new(flush)));
+        self.flushes.push((self.after_all(store), Box::new(flush)));
+    }
+
+    /// The turn, at a flush, of a store that only processors write: after all nodes.
+    pub(crate) fn after_all(&self, store: StoreIndex) -> usize {
+        self.graph.nodes.len() + store
     }
 
     /// What follows a table that keeps no store.
@@ -197,9 +203,48 @@ impl<'a> Assembly<'a> {
     }
 
     /// A time that `node` keeps and that survives restarts: see [`OperatorTimes`]. `what` tells several of a node apart.
+    /// The same node and word give the same time: operators may share one.
     pub(crate) fn time(&mut self, node: NodeId, what: &str) -> TimeSlot {
-        self.times.push(format!("{} {what}", self.graph.nodes[node].name));
-        TimeSlot::new(self.times.len() - 1)
+        let name = format!("{} {what}", self.graph.nodes[node].name);
+        let known = self.times.iter().position(|known| *known == name);
+        TimeSlot::new(known.unwrap_or_else(|| {
+            self.times.push(name);
+            self.times.len() - 1
+        }))
+    }
+
+    /// See [`Graph::joins_null_keys`].
+    pub(crate) fn joins_null_keys(&self, topic: &TopicRef) -> bool {
+        self.graph.joins_null_keys(topic)
+    }
+
+    /// The changelog of a store, among the outputs.
+    pub(crate) fn changelog(&self, store: StoreIndex) -> usize {
+        self.output(&TopicRef::Changelog(self.graph.stores[store].name.clone()))
+    }
+
+    /// Has a store of any kind staged and logged at every flush, in the turn of `node`.
+    pub(crate) fn log_changes<S: LogChanges + 'static>(&mut self, node: NodeId, store: StoreIndex) {
+        let Some(slot) = self.slot(store) else { return };
+        self.flushes.push((node, Box::new(LogStore::<S>::new(slot, self.changelog(store)))));
+    }
+
+    /// A way into what follows a node; `None` where nothing does.
+    pub(crate) fn joint_of_children<K: 'static, V: 'static>(&mut self, node: NodeId) -> Option<Joint<K, V>> {
+        (!self.graph.nodes[node].children.is_empty()).then(|| self.joint(node))
+    }
+
+    /// Flushes `flush` in its place with `node`, once however many operators of it ask.
+    pub(crate) fn flush_once(&mut self, node: NodeId, flush: impl Flush + 'static) {
+        if !self.flushes.iter().any(|(order, _)| *order == node) {
+            self.flushes.push((node, Box::new(flush)));
+        }
+    }
+
+    /// Whether an operator behind `node` looks into `store`.
+    pub(crate) fn is_read_downstream(&self, node: NodeId, store: StoreIndex) -> bool {
+        let reads = |id: &NodeId| *id != node && self.graph.nodes[*id].stores.contains(&store);
+        self.graph.downstream(node).iter().any(reads)
     }
 
     /// Whether `node` is to send old values along.

@@ -6,7 +6,7 @@ use super::planner::{SubTopology, sub_topologies};
 use super::{TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, KStream, KTable};
-use crate::processor::StoreHandle;
+use crate::processor::{StoreHandle, VersionedHandle};
 use crate::task::{Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
@@ -84,6 +84,37 @@ impl TopologyBuilder {
         value: impl Codec<V>,
     ) -> StoreHandle<K, V> {
         dsl::processor_store(&self.graph, name, SharedCodec::new(key), SharedCodec::new(value))
+    }
+
+    /// A versioned store for processors: it keeps versions of each key for `history_ms` after they have ended, and takes late
+    /// ones for as long (Kafka Streams: `persistentVersionedKeyValueStore`).
+    pub fn versioned_store<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        history_ms: i64,
+    ) -> VersionedHandle<K, V> {
+        dsl::versioned_processor_store(
+            &self.graph,
+            name,
+            SharedCodec::new(key),
+            SharedCodec::new(value),
+            (history_ms, None),
+        )
+    }
+
+    /// As [`versioned_store`](Self::versioned_store), with the length of the store's segments: history is dropped by segments.
+    pub fn versioned_store_in_segments<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        history_ms: i64,
+        segment_ms: i64,
+    ) -> VersionedHandle<K, V> {
+        let (key, value) = (SharedCodec::new(key), SharedCodec::new(value));
+        dsl::versioned_processor_store(&self.graph, name, key, value, (history_ms, Some(segment_ms)))
     }
 
     /// Checks the whole and cuts it into sub-topologies.

@@ -79,6 +79,10 @@ pub(crate) struct Node {
     /// Where its old values come from, and whether anybody has asked for them.
     pub(crate) old_values: OldValues,
     pub(crate) sends_old: bool,
+    /// Its changes are all passed on at once, whatever the cache.
+    pub(crate) every_change: bool,
+    /// It has results for records whose key is null.
+    pub(crate) joins_null_keys: bool,
     /// It leaves rows out (a table's filter): a change from nothing to nothing is no change then.
     pub(crate) leaves_out: bool,
     pub(crate) make: Make,
@@ -135,6 +139,8 @@ impl Graph {
             terminal: false,
             old_values: OldValues::None,
             sends_old: false,
+            every_change: false,
+            joins_null_keys: false,
             leaves_out: false,
             make,
         });
@@ -171,6 +177,18 @@ impl Graph {
             OldValues::Store(store) => self.stores[store].needed = true,
             OldValues::Inputs | OldValues::Joined | OldValues::KeptJoin(_) => {
                 self.nodes[node].parents.clone().into_iter().for_each(|parent| self.request_old(parent))
+            }
+        }
+    }
+
+    /// Asks a table's operator, and the tables it is made of, to pass every change on: somebody keeps them all.
+    pub(crate) fn request_every_change(&mut self, node: NodeId) {
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            if !std::mem::replace(&mut self.nodes[node].every_change, true)
+                && self.nodes[node].old_values == OldValues::Inputs
+            {
+                open.extend(&self.nodes[node].parents);
             }
         }
     }
@@ -219,6 +237,16 @@ impl Graph {
         if name.is_empty() || name.len() > 180 || matches!(name, "." | "..") || !name.chars().all(legal) {
             self.errors.push(TopologyError::BadName { what, name: name.to_owned() });
         }
+    }
+
+    /// Whether records without a key mean something to anything that a topic of this topology's own feeds, directly or through
+    /// further ones.
+    pub(crate) fn joins_null_keys(&self, topic: &TopicRef) -> bool {
+        let behind = self.source_of(topic).map(|source| self.downstream(source)).unwrap_or_default();
+        behind.into_iter().any(|node| match &self.nodes[node].kind {
+            Kind::Sink { topic: next @ TopicRef::Repartition(_), .. } if next != topic => self.joins_null_keys(next),
+            _ => self.nodes[node].joins_null_keys,
+        })
     }
 
     /// All nodes from which `node` is reached without going through a topic, itself included.

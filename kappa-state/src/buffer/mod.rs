@@ -20,6 +20,7 @@
 
 mod arena;
 mod cell;
+mod expire;
 mod filter;
 mod managed;
 mod overlay;

@@ -86,6 +86,14 @@ impl Writer {
         // Syncs it too.
         writer.finish()
     }
+
+    /// A file that has nothing but the deletion of a range: it goes the way of a layer, past RocksDB's memtable.
+    fn write_drop(&self, file: &Path, from: &[u8], to: &[u8]) -> Result<(), rocksdb::Error> {
+        let mut writer = SstFileWriter::create(&self.shared.layer_options);
+        writer.open(file)?;
+        writer.delete_range([&[DATA], from].concat(), [&[DATA], to].concat())?;
+        writer.finish()
+    }
 }
 
 impl PrepareLayer for Writer {
@@ -148,6 +156,17 @@ impl KeyValueStore for RocksStore {
         fault::point(Point::Ingested);
         self.mark = Some(layer.mark.clone());
         Ok(())
+    }
+
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
+        if from >= to {
+            return Ok(());
+        }
+        // Where it can't be taken in it goes again.
+        let drop = PreparedLayer { file: self.shared.new_file(), mark: Mark::default() };
+        let written = self.writer().write_drop(&drop.file, from, to);
+        written.map_err(|error| rocks_error(&self.id, "writing a layer", &error))?;
+        self.ingest(&drop.file).map_err(|error| rocks_error(&self.id, "taking in a layer", &error))
     }
 
     fn mark(&self) -> Option<&Mark> {

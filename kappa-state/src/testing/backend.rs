@@ -20,6 +20,7 @@ pub fn check_backend<'p>(mut new_place: impl FnMut() -> Box<Place<'p>>, seeds: u
     a_mark_alone_is_a_step(&mut new_place());
     stores_do_not_mix(&mut new_place());
     long_keys_and_values_come_back(&mut new_place());
+    a_dropped_range_is_gone(&mut new_place());
     for seed in 0..seeds {
         like_the_model(&mut new_place(), seed);
     }
@@ -159,6 +160,29 @@ fn long_keys_and_values_come_back(place: &mut Place<'_>) {
     assert!(store.size_bytes() > 0);
 }
 
+fn a_dropped_range_is_gone(place: &mut Place<'_>) {
+    let backend = place();
+    let mut store = backend.open(&id("a")).unwrap();
+    let mut other = backend.open(&id("b")).unwrap();
+    let entries: Vec<_> = (0..100_u8).map(|key| ([key], Some([key]))).collect();
+    store.apply(&Layer::of(&entries), &mark(1)).unwrap();
+    other.apply(&Layer::of(&entries), &mark(1)).unwrap();
+    store.drop_range(&[10], &[90]).unwrap();
+    store.drop_range(&[95], &[95]).unwrap();
+    store.drop_range(&[96], &[95]).unwrap();
+    // What is written later is there.
+    store.apply(&layer(&[(&[50], Some(b"later"))]), &mark(2)).unwrap();
+    drop((store, backend, other));
+    let backend = place();
+    let store = backend.open(&id("a")).unwrap();
+    assert_eq!(store.mark(), Some(&mark(2)), "S5");
+    let mut expected: Model = (0..10).chain(90..100).map(|key: u8| (vec![key], vec![key])).collect();
+    expected.insert(vec![50], b"later".to_vec());
+    assert_eq!(contents(&*store), expected, "S5");
+    assert_eq!((get(&*store, &[10]), get(&*store, &[89]), get(&*store, &[90])), (None, None, Some(vec![90])), "S5");
+    assert_eq!(contents(&*backend.open(&id("b")).unwrap()).len(), 100, "S5: another store's rows are gone");
+}
+
 /// Random layers, reads, scans and reopenings, compared with a map.
 fn like_the_model(place: &mut Place<'_>, seed: u64) {
     let mut random = Random::new(seed);
@@ -168,7 +192,7 @@ fn like_the_model(place: &mut Place<'_>, seed: u64) {
     let mut last = None;
     for step in 0..30 {
         let what = format!("seed {seed}, step {step}");
-        match random.below(8) {
+        match random.below(9) {
             0 => {
                 drop((store, backend));
                 backend = place();
@@ -190,6 +214,11 @@ fn like_the_model(place: &mut Place<'_>, seed: u64) {
                         None => model.remove(&key),
                     };
                 }
+            }
+            4 => {
+                let (from, to) = (random.key(), random.key());
+                store.drop_range(&from, &to).unwrap();
+                model.retain(|key, _| *key < from || *key >= to);
             }
             _ => reads_like(&*store, &model, &mut random, &what),
         }

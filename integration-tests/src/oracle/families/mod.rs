@@ -3,6 +3,8 @@
 mod aggregate;
 mod errors;
 mod join_foreign_key;
+mod join_stream_self;
+mod join_stream_stream;
 mod join_stream_table;
 mod join_table_table;
 mod join_to_table;
@@ -13,6 +15,7 @@ mod stateless;
 mod table_group;
 mod table_ops;
 mod to_table;
+mod versioned_store;
 
 use super::Family;
 
@@ -21,6 +24,8 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
     ("errors", &errors::Errors),
     ("join_foreign_key", &join_foreign_key::JoinForeignKey),
+    ("join_stream_self", &join_stream_self::JoinStreamSelf),
+    ("join_stream_stream", &join_stream_stream::JoinStreamStream),
     ("join_stream_table", &join_stream_table::JoinStreamTable),
     ("join_table_table", &join_table_table::JoinTableTable),
     ("join_to_table", &join_to_table::JoinToTable),
@@ -31,6 +36,7 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),
     ("to_table", &to_table::ToTable),
+    ("versioned_store", &versioned_store::VersionedStore),
 ];
 
 /// The family of a topology.

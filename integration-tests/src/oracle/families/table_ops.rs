@@ -38,13 +38,14 @@ pub(super) fn source(
     store: Option<&str>,
     history: Option<i64>,
 ) -> Result<KTable<Value, String>, BuildError> {
-    if history.is_some() {
-        return Err(BuildError::Missing("versioned tables".to_owned()));
-    }
     let table = cx.app.table(topic, Context::text(), Text);
-    Ok(match store {
-        Some(store) => kept(cx, &table, store),
-        None => table,
+    Ok(match (store, history) {
+        (Some(store), Some(history_ms)) => {
+            cx.compare_versions(store);
+            table.versioned(store, history_ms)
+        }
+        (Some(store), None) => kept(cx, &table, store),
+        (None, _) => table,
     })
 }
 

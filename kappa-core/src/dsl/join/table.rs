@@ -1,7 +1,7 @@
 //! Joins a stream with a table.
 
-use super::{KStream, KTable, Known, Repartition};
 use crate::codec::SharedCodec;
+use crate::dsl::{KStream, KTable, Known, Repartition};
 use crate::processor::{Cx, Dropped, Getter, Next, Receiver};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
@@ -93,6 +93,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let mut graph = input.graph.borrow_mut();
         graph.look_into(node, table.stream.node, &table.lookup.stores);
         graph.nodes[node].copartitioned = true;
+        graph.nodes[node].joins_null_keys = left;
         drop(graph);
         input.new_values(node)
     }

@@ -1,0 +1,8 @@
+//! Joins: of a stream with a table, of two streams.
+
+mod sides;
+mod stream;
+mod table;
+mod windows;
+
+pub use windows::JoinWindows;
