@@ -8,6 +8,7 @@ mod errors;
 mod laziness;
 mod plans;
 mod processors;
+mod schedules;
 mod stateless;
 mod tables;
 
