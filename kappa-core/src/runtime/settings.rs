@@ -1,10 +1,12 @@
 //! Everything an operator can set, with defaults that are right for most.
 
 use crate::Error;
+use crate::task::{CallPool, CallRunner};
 use kappa_state::TailBound;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// What the results are worth after a failure (Kafka Streams: `processing.guarantee`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,9 @@ pub struct Settings {
     /// `KAPPA_OFFSET_REFRESH_MS`, default 6 h: idle inputs' offsets are committed again this often, since the broker forgets
     /// offsets of topics the group is not subscribed to (`offsets.retention.minutes`).
     pub offset_refresh_ms: i64,
+    /// Where asynchronous calls run: a pool of threads; tests call in line.
+    #[doc(hidden)]
+    pub calls: Arc<dyn CallRunner>,
     /// The rules that make results exact; all of them hold.
     #[doc(hidden)]
     pub rules: super::Rules,
@@ -125,6 +130,7 @@ impl Default for Settings {
             fetch_bytes: 64 * 1024 * 1024,
             revoke_wait_ms: 5_000,
             offset_refresh_ms: 6 * 3_600 * 1_000,
+            calls: Arc::new(CallPool),
             rules: super::Rules::default(),
         }
     }

@@ -2,8 +2,12 @@
 //! met alone and together.
 
 use crate::random::Random;
-use kappa_core::runtime::{Rules, Settings};
+use crate::semantics::LETTERS;
+use crate::stories::Story;
+use kappa_core::runtime::{BadRecords, Rules, Settings};
+use kappa_core::task::InlineCalls;
 use kappa_state::TailBound;
+use std::sync::Arc;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Knobs {
@@ -42,6 +46,7 @@ pub(crate) struct Knobs {
     pub(crate) compact: bool,
     pub(crate) lose_disk: bool,
     pub(crate) truncate: bool,
+    pub(crate) dead_letters: bool,
 }
 
 impl Knobs {
@@ -86,7 +91,13 @@ impl Knobs {
             compact: random.below(2) == 0,
             lose_disk: random.below(4) == 0,
             truncate: random.below(8) == 0,
+            dead_letters: false,
         }
+    }
+
+    /// What a story wants of them.
+    pub(crate) fn tell(&mut self, story: Story) {
+        self.dead_letters = story.fails;
     }
 
     pub(crate) fn settings(&self, rules: Rules, instance: usize) -> Settings {
@@ -105,6 +116,11 @@ impl Knobs {
             restoring_bytes: if self.tail_age_ms == 50 { 300 } else { 1 << 20 },
             instance_id: self.static_seats.then(|| format!("seat-{instance}")),
             rules,
+            failed_records: match self.dead_letters {
+                true => BadRecords::DeadLetter(LETTERS.into()),
+                false => BadRecords::Fail,
+            },
+            calls: Arc::new(InlineCalls::default()),
             ..Settings::default()
         }
     }
