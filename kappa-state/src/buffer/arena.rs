@@ -31,12 +31,12 @@ impl Arena {
 
     /// What was put at an address, and what was put behind it.
     #[inline]
-    pub(super) fn from(&self, address: Address) -> &[u8] {
+    pub(super) fn at(&self, address: Address) -> &[u8] {
         &self.chunks[address.chunk as usize][address.offset as usize..]
     }
 
-    /// As `from`, to be overwritten.
-    pub(super) fn from_mut(&mut self, address: Address) -> &mut [u8] {
+    /// As `at`, to be overwritten.
+    pub(super) fn at_mut(&mut self, address: Address) -> &mut [u8] {
         &mut self.chunks[address.chunk as usize][address.offset as usize..]
     }
 
@@ -100,7 +100,7 @@ mod tests {
                 .collect();
             for (at, address) in addresses.into_iter().enumerate() {
                 let (head, tail) = parts(at);
-                assert_eq!(arena.from(address)[..sizes[at]], [head, tail].concat(), "round {round}, {at}");
+                assert_eq!(arena.at(address)[..sizes[at]], [head, tail].concat(), "round {round}, {at}");
             }
             assert_eq!(arena.used(), sizes.iter().sum::<usize>());
             arena.clear();

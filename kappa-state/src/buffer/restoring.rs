@@ -46,6 +46,12 @@ impl Restoring {
         RestoringBytes { gathered: self.rows.memory_bytes(), writing }
     }
 
+    /// Whether a step's thread has not ended.
+    pub(super) fn is_writing(&self) -> bool {
+        let writer = self.step.as_ref().and_then(|step| step.writer.as_ref());
+        writer.is_some_and(|writer| !writer.is_finished())
+    }
+
     /// Begins to write what was gathered, with a mark of this operator time.
     pub(super) fn begin_step(&mut self, store: &mut dyn KeyValueStore, operator_time: &[u8]) -> Result<(), StateError> {
         self.end_step(store)?;

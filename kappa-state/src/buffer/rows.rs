@@ -125,11 +125,11 @@ impl Rows {
     }
 
     fn key(&self, place: Place) -> &[u8] {
-        &self.arena.from(place.address)[..place.key_len as usize]
+        &self.arena.at(place.address)[..place.key_len as usize]
     }
 
     fn row(&self, place: Place) -> Found<'_> {
-        let row = || &self.arena.from(place.address)[place.key_len as usize..place.bytes()];
+        let row = || &self.arena.at(place.address)[place.key_len as usize..place.bytes()];
         (place.row_len != DELETED).then(row)
     }
 
@@ -165,7 +165,7 @@ impl Rows {
         match row {
             Some(row) if before.row_len as usize == row.len() => {
                 let from = before.key_len as usize;
-                self.arena.from_mut(before.address)[from..from + row.len()].copy_from_slice(row);
+                self.arena.at_mut(before.address)[from..from + row.len()].copy_from_slice(row);
             }
             _ => {
                 self.live -= before.bytes();
@@ -199,7 +199,7 @@ impl Rows {
     fn compact(&mut self) {
         let before = mem::take(&mut self.arena);
         for place in self.places.blocks.iter_mut().flatten() {
-            place.address = self.arena.put([&before.from(place.address)[..place.bytes()]]);
+            place.address = self.arena.put([&before.at(place.address)[..place.bytes()]]);
         }
     }
 
@@ -282,7 +282,7 @@ mod tests {
 
     fn check(rows: &Rows, model: &Model) {
         let expected: Vec<_> = model.clone().into_iter().collect();
-        assert_eq!(entries(&rows), expected);
+        assert_eq!(entries(rows), expected);
         assert_eq!(rows.len(), model.len());
         let bytes: usize = model.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, Vec::len)).sum();
         assert_eq!(rows.live_bytes(), bytes);
