@@ -204,17 +204,16 @@ impl<V: 'static> BufferedStore<V> {
             _ => None,
         };
         let was_there = before.is_some();
-        match f(before) {
-            Some((value, timestamp_ms)) => self.write(index, Some(value), timestamp_ms),
-            None if was_there => {
-                let timestamp_ms = self.cells[index].timestamp_ms;
-                self.write(index, None, timestamp_ms);
-            }
+        let (value, timestamp_ms) = match f(before) {
+            Some((value, timestamp_ms)) => (Some(value), timestamp_ms),
+            None if was_there => (None, self.cells[index].timestamp_ms),
             None => {
                 self.cells[index].current = Current::Absent;
                 self.cells.sweep(self.clean_bound(), SWEEP_STEPS, Some(index));
+                return Ok(());
             }
-        }
+        };
+        self.write(index, value, timestamp_ms);
         Ok(())
     }
 
@@ -238,6 +237,7 @@ impl<V: 'static> BufferedStore<V> {
         self.options.cache_bytes / 2
     }
 
+    #[inline(always)]
     fn write(&mut self, index: u32, value: Option<V>, timestamp_ms: i64) {
         self.writes += 1;
         let cell = &mut self.cells[index];
@@ -257,6 +257,7 @@ impl<V: 'static> BufferedStore<V> {
     }
 
     /// Makes sure that a cell has its typed value.
+    #[inline]
     fn load(&mut self, index: u32) -> Result<(), StateError> {
         if !matches!(self.cells[index].current, Current::Unknown) {
             return Ok(());

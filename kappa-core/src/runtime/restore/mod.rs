@@ -87,7 +87,7 @@ struct StoreReading {
     position: i64,
     records: u64,
     done: bool,
-    /// Another store's changelog is read alone.
+    /// Other stores' changelogs are read first.
     paused: bool,
 }
 
@@ -203,6 +203,16 @@ impl Restorer {
 impl Job {
     fn is_complete(&self) -> bool {
         matches!(&self.stage, Stage::Reading(reading) if reading.stores.iter().all(|store| store.done))
+    }
+
+    /// Whether a step is still being written: others are read meanwhile.
+    fn is_writing(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Waiting { .. } => false,
+            Stage::Reading(Reading { processor, stores, .. }) => {
+                stores.iter().any(|store| processor.store(store.store).is_writing_restored())
+            }
+        }
     }
 
     fn tokens(&self) -> Vec<u32> {
