@@ -36,6 +36,11 @@ pub struct Settings {
     /// `KAPPA_COMMIT_INTERVAL_MS`, default 100 (Kafka Streams: `commit.interval.ms` under exactly-once). Shorter: fresher outputs and more
     /// work for the broker; longer: cheaper, larger transactions.
     pub commit_interval_ms: i64,
+    /// `KAPPA_REPLAY_COMMIT_INTERVAL_MS`, default 2,000: the same while the version replays, which is while it is not live and has not
+    /// caught up: nobody waits for its results. A hot key is written once in that time, and a crash repeats as much work. What has
+    /// reached the end of its inputs is committed as ever. Half of `KAPPA_TRANSACTION_TIMEOUT_MS` is the most. 0, or what is not
+    /// longer than `KAPPA_COMMIT_INTERVAL_MS`: no difference.
+    pub replay_commit_interval_ms: i64,
     /// `KAPPA_THREADS`: stream threads, default 1 (Kafka Streams: `num.stream.threads`).
     pub stream_threads: usize,
     /// `KAPPA_RESTORE_THREADS`, default 1.
@@ -95,6 +100,7 @@ impl Default for Settings {
         Self {
             guarantee: Guarantee::ExactlyOnce,
             commit_interval_ms: 100,
+            replay_commit_interval_ms: 2_000,
             stream_threads: 1,
             restore_threads: 1,
             state_dir: None,
@@ -147,6 +153,7 @@ impl Settings {
             };
         }
         read.positive("KAPPA_COMMIT_INTERVAL_MS", &mut settings.commit_interval_ms)?;
+        read.value("KAPPA_REPLAY_COMMIT_INTERVAL_MS", &mut settings.replay_commit_interval_ms)?;
         read.positive("KAPPA_THREADS", &mut settings.stream_threads)?;
         read.positive("KAPPA_RESTORE_THREADS", &mut settings.restore_threads)?;
         read.positive("KAPPA_SESSION_TIMEOUT_MS", &mut settings.session_timeout_ms)?;
@@ -173,6 +180,15 @@ impl Settings {
         }
         settings.check()?;
         Ok(settings)
+    }
+
+    /// How long transactions last while the version replays; `None` where that is no longer than ever.
+    pub fn replay_interval_ms(&self) -> Option<i64> {
+        let bound = match self.guarantee {
+            Guarantee::ExactlyOnce => self.transaction_timeout_ms / 2,
+            Guarantee::AtLeastOnce => i64::MAX,
+        };
+        Some(self.replay_commit_interval_ms.min(bound)).filter(|interval| *interval > self.commit_interval_ms)
     }
 
     /// Relations between settings.

@@ -134,7 +134,7 @@ impl Worker {
         if !self.settings.rules.hold(Rule::BufferUntilCommit) {
             self.write_through(now_ms)?;
         }
-        if now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
+        if now_ms >= self.commit_due_ms() || self.buffers_full() {
             turn.settled = self.commit(now_ms)?;
         }
         Ok(turn)
@@ -165,6 +165,18 @@ impl Worker {
     /// Its place among the process's workers.
     pub fn index(&self) -> usize {
         self.index
+    }
+
+    /// When the next commit is due. A replay commits seldom, until there is nothing left to do.
+    fn commit_due_ms(&self) -> i64 {
+        let replay = self.settings.replay_interval_ms().filter(|_| self.shared.is_replaying() && !self.is_drained());
+        self.last_commit_ms + replay.unwrap_or(self.settings.commit_interval_ms)
+    }
+
+    /// Whether all records that are there have been processed.
+    fn is_drained(&self) -> bool {
+        let mut queues = self.tasks.values().flat_map(|task| &task.sources);
+        queues.all(|(_, queue)| queue.is_empty() && queue.at_end())
     }
 
     fn buffers_full(&self) -> bool {
@@ -211,7 +223,7 @@ impl Worker {
         if !self.tasks.values().any(|task| task.touched) {
             return max_wait;
         }
-        let due = self.last_commit_ms + self.settings.commit_interval_ms - now_ms;
+        let due = self.commit_due_ms() - now_ms;
         max_wait.min(Duration::from_millis(due.max(0) as u64))
     }
 
