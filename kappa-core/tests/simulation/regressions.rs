@@ -62,7 +62,10 @@ impl Scene {
 
     fn start(&self, identity: &str, state: &MemoryBackend) -> Process<'_> {
         let instance_id = Some(format!("seat-{identity}"));
-        let settings = Settings { commit_interval_ms: 10, instance_id, ..Settings::default() };
+        self.start_with(identity, state, Settings { commit_interval_ms: 10, instance_id, ..Settings::default() })
+    }
+
+    fn start_with(&self, identity: &str, state: &MemoryBackend, settings: Settings) -> Process<'_> {
         let now_ms = self.clock.now_ms();
         let started = start(&self.log.shared(), &self.program, settings, identity, state, now_ms).expect("started");
         Process { scene: self, started }
@@ -232,4 +235,36 @@ fn a_static_member_that_has_joined_again_is_stale_not_fenced_for_good() {
     }
     assert!(hook.done.load(Ordering::SeqCst));
     assert_eq!(scene.committed(), None, "the seat's stamp is its later self's");
+}
+
+/// One record and 20 ms a turn: 200 records take 4 s, in which a replay commits each second and a live version with every record.
+#[test]
+fn a_replay_commits_seldom_while_there_is_work_left_and_as_ever_at_the_end() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    (1..200).for_each(|_| scene.feed());
+    let settings =
+        Settings { commit_interval_ms: 10, replay_commit_interval_ms: 1_000, poll_records: 1, ..Settings::default() };
+    let mut process = scene.start_with("A", &state, settings);
+    let shared = Arc::clone(&process.started.shared);
+    shared.set_replaying(true);
+    process.turns(10);
+    // Some turns go to the second stage, which has what the first has committed.
+    let committed = (0..2_000).find(|_| {
+        process.turn(WORKER);
+        scene.committed() == Some(200)
+    });
+    assert!(committed.is_some(), "the end of the input is committed");
+    let commits = shared.metrics.commits.get();
+    assert!((3..60).contains(&commits), "{commits} commits");
+    // At the end nothing waits for the long interval, though the replay goes on.
+    scene.feed();
+    (0..10).for_each(|_| drop(process.turn(WORKER)));
+    assert_eq!(scene.committed(), Some(201));
+    // Over between two turns: each record is committed by itself again.
+    shared.set_replaying(false);
+    let before = shared.metrics.commits.get();
+    (0..20).for_each(|_| scene.feed());
+    (0..60).for_each(|_| drop(process.turn(WORKER)));
+    assert_eq!(scene.committed(), Some(221));
+    assert!(shared.metrics.commits.get() >= before + 20, "{} commits since", shared.metrics.commits.get() - before);
 }
