@@ -174,6 +174,7 @@ fn visit(log: &SharedLog, topic: &str, mut f: impl FnMut(&[u8], i64)) {
             isolation: Isolation::ReadCommitted,
             buffer_bytes: 1 << 20,
             wait_max: Duration::from_millis(20),
+            ahead_records: 10_000,
         })
         .expect("fetch");
     let assignments: Vec<Assignment> = (0..PARTITIONS)

@@ -87,6 +87,7 @@ impl Runtime {
             shared: Arc::clone(&shared),
             clock,
             progress: Arc::clone(&running.progress),
+            may_replay: settings.replay_interval_ms().is_some(),
         };
         running.threads.push(threads::spawn("kappa-steward".into(), &shared, move || {
             steward.run();

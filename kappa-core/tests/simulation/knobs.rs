@@ -23,6 +23,8 @@ pub(crate) struct Knobs {
     pub(crate) tail_age_ms: i64,
     pub(crate) poll_records: usize,
     pub(crate) commit_interval_ms: i64,
+    /// How long transactions of a replay last, ms; 0 where nothing replays.
+    pub(crate) replay_interval_ms: i64,
     pub(crate) static_seats: bool,
     pub(crate) actions: u64,
     // Chances for each call of the seam, in a million.
@@ -92,6 +94,7 @@ impl Knobs {
             lose_disk: random.below(4) == 0,
             truncate: random.below(8) == 0,
             dead_letters: false,
+            replay_interval_ms: if random.below(2) == 0 { 60 + random.between(0, 600) } else { 0 },
         }
     }
 
@@ -103,6 +106,7 @@ impl Knobs {
     pub(crate) fn settings(&self, rules: Rules, instance: usize) -> Settings {
         Settings {
             commit_interval_ms: self.commit_interval_ms,
+            replay_commit_interval_ms: self.replay_interval_ms,
             stream_threads: self.workers,
             session_timeout_ms: 1_500,
             heartbeat_interval_ms: 300,

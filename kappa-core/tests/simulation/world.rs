@@ -230,6 +230,12 @@ impl World {
         };
         let (Some((machine, shared, life)), Some(layout)) = (taken, self.layout()) else { return };
         let (now_ms, tasks) = (self.now_ms(), layout.task_count());
+        // Replay comes and goes as a steward's answer would, at any time.
+        let replaying = self.knobs.replay_interval_ms > 0 && (now_ms / 900 + at as i64) % 2 == 0;
+        if replaying && !shared.is_replaying() {
+            self.count(Event::Replay);
+        }
+        shared.set_replaying(replaying);
         let Some((machine, done)) = self.protected(at, part, || machine.turn(&shared, tasks, now_ms)) else { return };
         let ended = {
             let mut instances = self.instances.borrow_mut();

@@ -107,6 +107,7 @@ impl Restorer {
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
             wait_max: FETCH_WAIT_MAX,
+            ahead_records: 10_000,
         })?;
         let offsets = log.group_offsets(&layout.application_id)?;
         let topics = log.topics()?;
