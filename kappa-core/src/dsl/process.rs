@@ -7,6 +7,9 @@ use crate::topology::{Assembly, Kind, NodeId, SharedGraph, Store, TopologyError}
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+/// The stream of what processors forward.
+type Forwarded<K, V, P> = KStream<<P as Processor<K, V>>::Key, <P as Processor<K, V>>::Value>;
+
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// Runs records through a [`Processor`] of your own, one made by `supplier` for each task, connected
     /// to `stores`. What it forwards is a stream with keys of its own, to be repartitioned where keys matter.
@@ -58,7 +61,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         name: &str,
         stores: &[&dyn ConnectedStore],
         supplier: S,
-    ) -> KStream<<S::Processor as Processor<K, V>>::Key, <S::Processor as Processor<K, V>>::Value> {
+    ) -> Forwarded<K, V, S::Processor> {
         let supplier = Arc::new(supplier);
         let node = {
             let stores: Vec<&dyn ConnectedStore> = stores.iter().copied().chain(supplier.stores()).collect();

@@ -87,8 +87,11 @@ impl<K, V> fmt::Debug for SplitStream<K, V> {
     }
 }
 
+/// A branch: which records go down it, and to what.
+type Branch<K, V> = (Option<Predicate<K, V>>, Next<K, V>);
+
 struct Split<K, V> {
-    branches: Vec<(Option<Predicate<K, V>>, Next<K, V>)>,
+    branches: Vec<Branch<K, V>>,
 }
 
 impl<K: 'static, V: 'static> Receiver<K, V> for Split<K, V> {
