@@ -51,6 +51,7 @@ impl CountProgram {
                 copartitioned: vec![],
             }],
             views: vec![],
+            globals: vec![],
             fingerprint: "count-1".into(),
         })
     }

@@ -4,7 +4,7 @@ use super::measured;
 use crate::nexmark::{Bid, BinCodec, BinEvent, Generator};
 use kappa_core::codec::{Codec, i64_be, json};
 use kappa_core::log::{Headers, RecordView, TopicHandle};
-use kappa_core::task::{CallPool, Output, OutputTopic, Program, SourceRecord, TaskProcessor, TaskScope};
+use kappa_core::task::{CallPool, Globals, Output, OutputTopic, Program, SourceRecord, TaskProcessor, TaskScope};
 use kappa_core::topology::{Topology, TopologyBuilder};
 use kappa_state::{MemoryBackend, MemoryBudget, RocksBackend, RocksOptions, StateBackend, TailBound};
 use std::error::Error;
@@ -137,7 +137,8 @@ fn rocks(scratch: &Path) -> Result<RocksBackend, Box<dyn Error>> {
 fn task(topology: &Topology, state: &dyn StateBackend) -> Result<Box<dyn TaskProcessor>, Box<dyn Error>> {
     let tail_bound = TailBound { age_ms: i64::MAX, ..TailBound::default() };
     let calls = Arc::new(CallPool);
-    let scope = TaskScope { name: "0-0", partition: 0, state, tail_bound, cache_bytes_per_store: CACHE_BYTES, calls };
+    let (cache_bytes_per_store, globals) = (CACHE_BYTES, Globals::default());
+    let scope = TaskScope { name: "0-0", partition: 0, state, tail_bound, cache_bytes_per_store, calls, globals };
     Ok(Program::instantiate(topology, 0, &scope)?)
 }
 

@@ -62,18 +62,16 @@ pub struct Deviation {
 }
 
 /// All of them.
-pub const DEVIATIONS: &[Deviation] = &[
-    Deviation {
-        name: "time-of-cached-tombstones",
-        reason: "with a cache Kafka Streams gives the deletion of an aggregate the last record's time, without one the \
+pub const DEVIATIONS: &[Deviation] = &[Deviation {
+    name: "time-of-cached-tombstones",
+    reason: "with a cache Kafka Streams gives the deletion of an aggregate the last record's time, without one the \
                  largest of all its records'; kappa gives it the largest always",
-        applies: |scenario| scenario.params.has("cache_bytes"),
-        forget: |theirs, ours| {
-            let nulls = theirs.outputs.iter_mut().chain(&mut ours.outputs).filter(|output| output.value.is_none());
-            nulls.for_each(|output| output.ts = 0);
-        },
+    applies: |scenario| scenario.params.has("cache_bytes"),
+    forget: |theirs, ours| {
+        let nulls = theirs.outputs.iter_mut().chain(&mut ours.outputs).filter(|output| output.value.is_none());
+        nulls.for_each(|output| output.ts = 0);
     },
-];
+}];
 
 /// What a comparison finds.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod count;
 mod filter;
 mod flat_map;
 mod flatten_values;
+mod global;
 mod group;
 mod join;
 mod known;
@@ -28,6 +29,7 @@ mod to;
 mod to_table;
 
 pub use async_options::{AsyncOptions, CallError};
+pub use global::GlobalKTable;
 pub use group::KGroupedStream;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;

@@ -164,7 +164,8 @@ impl<K: 'static, V: Clone + Send + 'static> Receiver<K, V> for TableSource<K, V>
         let done = cx.with_key(&self.name, record.key, &self.key, |key, cx| {
             let Some(table) = materialized else {
                 let Record { key, timestamp_ms, headers, .. } = *record;
-                return next.receive(&Record::new(key, record.value.filter(|_| value.is_some()), timestamp_ms, headers), cx);
+                return next
+                    .receive(&Record::new(key, record.value.filter(|_| value.is_some()), timestamp_ms, headers), cx);
             };
             cx.store::<V>(table.slot).put(key, value.cloned(), record.timestamp_ms)?;
             table.changed(key, record, record.timestamp_ms, cx)

@@ -76,9 +76,8 @@ impl<K: 'static, V: 'static> Lookup<K, V> {
         wrap: impl Fn(Box<dyn Getter<K, V>>, &Assembly<'_>) -> G + Send + Sync + 'static,
     ) -> Lookup<K, V2> {
         let make = Arc::clone(&self.make);
-        let make = move |assembly: &Assembly<'_>| -> Box<dyn Getter<K, V2>> {
-            Box::new(wrap(make(assembly), assembly))
-        };
+        let make =
+            move |assembly: &Assembly<'_>| -> Box<dyn Getter<K, V2>> { Box::new(wrap(make(assembly), assembly)) };
         Lookup { stores: self.stores.clone(), history_ms: self.history_ms, make: Arc::new(make) }
     }
 }

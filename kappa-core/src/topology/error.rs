@@ -93,7 +93,9 @@ pub enum TopologyError {
         topics: String,
     },
     /// A table that has a store is given another.
-    #[error("{table} is kept in store {store} already: remove .materialized({name:?}), or give it that name where it is made")]
+    #[error(
+        "{table} is kept in store {store} already: remove .materialized({name:?}), or give it that name where it is made"
+    )]
     AlreadyStored {
         /// The operator.
         table: String,

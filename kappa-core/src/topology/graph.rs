@@ -104,11 +104,26 @@ pub(crate) struct Store {
     pub(crate) flush: Option<MakeFlush>,
 }
 
+/// Whether a record's key and value can be decoded; if not, which of them and why.
+type CheckRow = Arc<dyn Fn(&[u8], Option<&[u8]>) -> Result<(), (&'static str, String)> + Send + Sync>;
+
+/// One global table.
+#[derive(Clone)]
+pub(crate) struct Global {
+    /// Of its store.
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) key: Form,
+    pub(crate) value: Form,
+    pub(crate) check: CheckRow,
+}
+
 /// Everything the builder has been told.
 #[derive(Clone, Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stores: Vec<Store>,
+    pub(crate) globals: Vec<Global>,
     /// What is wrong, in the order it was found.
     pub(crate) errors: Vec<TopologyError>,
 }
@@ -178,9 +193,7 @@ impl Graph {
             || match self.nodes[node].old_values {
                 OldValues::None => false,
                 OldValues::Store(store) => self.stores[store].needed,
-                OldValues::Inputs => {
-                    self.nodes[node].parents.clone().into_iter().all(|parent| self.accept_old(parent))
-                }
+                OldValues::Inputs => self.nodes[node].parents.clone().into_iter().all(|parent| self.accept_old(parent)),
                 OldValues::Joined | OldValues::KeptJoin(_) => true,
             };
         if has {

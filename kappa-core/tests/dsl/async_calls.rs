@@ -70,6 +70,7 @@ impl Gated {
             tail_bound: TailBound::default(),
             cache_bytes_per_store: 0,
             calls: Arc::new(CallPool),
+            globals: kappa_core::task::Globals::default(),
         };
         let task = app.build()?.instantiate(0, &scope)?;
         let out = Output::new(vec![OutputTopic { handle: TopicHandle(0), partitions: 1 }], 0);
@@ -192,6 +193,7 @@ fn no_more_calls_run_at_a_time_than_allowed() -> Outcome {
         tail_bound: TailBound::default(),
         cache_bytes_per_store: 0,
         calls: Arc::new(CallPool),
+        globals: kappa_core::task::Globals::default(),
     };
     let mut task = app.build()?.instantiate(0, &scope)?;
     let mut out = Output::new(vec![OutputTopic { handle: TopicHandle(0), partitions: 1 }], 0);

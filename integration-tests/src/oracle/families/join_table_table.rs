@@ -81,9 +81,7 @@ pub(super) fn joined(
 ) -> KTable<Value, String> {
     let table = match kind {
         "left" => left.left_join(right, |left, right| join(Some(left), right.map(String::as_str))),
-        "outer" => {
-            left.outer_join(right, |left, right| join(left.map(String::as_str), right.map(String::as_str)))
-        }
+        "outer" => left.outer_join(right, |left, right| join(left.map(String::as_str), right.map(String::as_str))),
         _ => left.join(right, |left, right| join(Some(left), Some(right))),
     };
     let table = table.with_value_codec(Text);

@@ -47,10 +47,7 @@ pub(super) fn left(cx: &mut Context) -> KStream<Value, String> {
     if !cx.params.flag("rekey") {
         return cx.records("left");
     }
-    cx.stream("left")
-        .select_key(Context::text(), |_, value| first(value))
-        .flatten_values()
-        .with_value_codec(Text)
+    cx.stream("left").select_key(Context::text(), |_, value| first(value)).flatten_values().with_value_codec(Text)
 }
 
 /// A stream joined with a table, to `out`.

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod join_foreign_key;
+mod join_stream_global;
 mod join_stream_table;
 mod join_table_table;
 mod join_to_table;
@@ -16,6 +17,7 @@ use super::Family;
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
     ("join_foreign_key", &join_foreign_key::JoinForeignKey),
+    ("join_stream_global", &join_stream_global::JoinStreamGlobal),
     ("join_stream_table", &join_stream_table::JoinStreamTable),
     ("join_table_table", &join_table_table::JoinTableTable),
     ("join_to_table", &join_to_table::JoinToTable),

@@ -63,8 +63,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         // Where they are to be had for nothing: they spare deletions of what was never there.
         graph.accept_old(node);
         drop(graph);
-        let lookup =
-            self.lookup.computed(move |table, _| FilterGetter { table, predicate: Arc::clone(&reading) });
+        let lookup = self.lookup.computed(move |table, _| FilterGetter { table, predicate: Arc::clone(&reading) });
         Self { stream: self.stream.same(node), lookup, key: self.key.clone() }
     }
 }

@@ -155,9 +155,7 @@ impl Names {
     }
 
     fn check(&self, graph: &SharedGraph, name: &str) {
-        let taken = |kind: &Kind| {
-            matches!(kind, Kind::Sink { topic, .. } if *topic == self.registration || *topic == self.response)
-        };
+        let taken = |kind: &Kind| matches!(kind, Kind::Sink { topic, .. } if *topic == self.registration || *topic == self.response);
         let mut graph = graph.borrow_mut();
         if graph.nodes.iter().any(|node| taken(&node.kind)) {
             graph.errors.push(TopologyError::DuplicateName { what: "foreign-key join", name: name.to_owned() });

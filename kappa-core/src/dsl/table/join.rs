@@ -54,9 +54,7 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
         other: &KTable<K, V2>,
         joiner: impl Fn(&V, &V2) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
-        self.joined(other, "join", Type::Inner, move |left: Option<&V>, right: Option<&V2>| {
-            Some(joiner(left?, right?))
-        })
+        self.joined(other, "join", Type::Inner, move |left: Option<&V>, right: Option<&V2>| Some(joiner(left?, right?)))
     }
 
     /// As [`KTable::join`], but a row of this table without a partner is joined with `None`.

@@ -73,16 +73,19 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
         let leaves_out = graph.borrow().nodes[self.stream.node].leaves_out;
         let joined = graph.borrow().nodes[self.stream.node].old_values == OldValues::Joined;
         let (node_key, node_value) = (key.clone(), value.clone());
-        let make = move |assembly: &mut crate::topology::Assembly<'_>, node| {
-            match assembly.materialize(node, index, &node_key, &node_value) {
-                Some(table) => erase::<K, V>(Keep {
-                    name: assembly.name(node),
-                    silent: leaves_out && (table.sends_old || assembly.sends_old(of)),
-                    table,
-                    joined,
-                }),
-                None => unreachable!("a store that was asked for by name is always needed"),
-            }
+        let make = move |assembly: &mut crate::topology::Assembly<'_>, node| match assembly.materialize(
+            node,
+            index,
+            &node_key,
+            &node_value,
+        ) {
+            Some(table) => erase::<K, V>(Keep {
+                name: assembly.name(node),
+                silent: leaves_out && (table.sends_old || assembly.sends_old(of)),
+                table,
+                joined,
+            }),
+            None => unreachable!("a store that was asked for by name is always needed"),
         };
         let mut nodes = graph.borrow_mut();
         let node = nodes.add(name, "materialized", &[self.stream.node], Kind::Operator, Arc::new(make));

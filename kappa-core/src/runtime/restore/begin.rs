@@ -138,6 +138,7 @@ impl Restorer {
         }
         let scope = TaskScope {
             calls: Arc::new(CallPool),
+            globals: self.globals.clone(),
             name: &self.jobs[at].name,
             partition: id.partition,
             state: &*self.state,

@@ -24,7 +24,7 @@ use super::settings::Settings;
 use super::shared::{RestoreRequest, Shared};
 use crate::Error;
 use crate::log::{Fetch, FetchOptions, GroupOffsets, Isolation, SharedLog, Topics};
-use crate::task::{Program, TaskProcessor};
+use crate::task::{Globals, Program, TaskProcessor};
 use kappa_state::StateBackend;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,7 @@ pub struct Restorer {
     settings: Arc<Settings>,
     shared: Arc<Shared>,
     state: Arc<dyn StateBackend>,
+    globals: Globals,
     fetch: Box<dyn Fetch>,
     offsets: Box<dyn GroupOffsets>,
     topics: Box<dyn Topics>,
@@ -96,6 +97,7 @@ impl Restorer {
         settings: Arc<Settings>,
         shared: Arc<Shared>,
         state: Arc<dyn StateBackend>,
+        globals: Globals,
     ) -> Result<Self, Error> {
         let fetch = log.fetch(FetchOptions {
             client_id: format!("{}-restore-{index}", layout.application_id),
@@ -111,6 +113,7 @@ impl Restorer {
             settings,
             shared,
             state,
+            globals,
             fetch,
             offsets,
             topics,
@@ -126,7 +129,10 @@ impl Restorer {
             self.accept(request, now_ms);
         }
         self.drop_stale()?;
-        self.begin_waiting(now_ms)?;
+        // No task runs before the global tables are what they were when this process started.
+        if self.globals.is_ready() {
+            self.begin_waiting(now_ms)?;
+        }
         let reading = self.jobs.iter().any(|job| matches!(job.stage, Stage::Reading(_)));
         if reading {
             self.read(now_ms, max_wait)?;

@@ -38,10 +38,12 @@ where
         cx: &mut Cx<'_>,
     ) -> Result<Outcome<R>, ProcessError> {
         let right = match &response.value {
-            Some(bytes) => Some(self.right_value.codec.decode(bytes).map_err(|error| ProcessError::Undecodable {
-                part: "value",
-                reason: error.reason,
-            })?),
+            Some(bytes) => Some(
+                self.right_value
+                    .codec
+                    .decode(bytes)
+                    .map_err(|error| ProcessError::Undecodable { part: "value", reason: error.reason })?,
+            ),
             None => None,
         };
         let mut outcome = Outcome::Stale;
@@ -73,9 +75,8 @@ where
 {
     fn receive(&mut self, record: &Record<'_, K, Response>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let Some(response) = record.value()? else { return cx.drop_record(Dropped::NullValue) };
-        let outcome = cx.with_key(&self.name, record.key, &self.key, |bytes, cx| {
-            self.resolve((record.key, bytes), response, cx)
-        })?;
+        let outcome = cx
+            .with_key(&self.name, record.key, &self.key, |bytes, cx| self.resolve((record.key, bytes), response, cx))?;
         let value = match outcome {
             Some(Outcome::Result(value)) => value.map(Lazy::ready),
             Some(Outcome::Stale) => return cx.drop_record(Dropped::Stale),

@@ -63,7 +63,13 @@ where
         moved.into_iter().chain([(new, Instruction::Propagate)]).collect()
     }
 
-    fn send(&self, key: &[u8], steps: Vec<Step>, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+    fn send(
+        &self,
+        key: &[u8],
+        steps: Vec<Step>,
+        record: &Record<'_, K, V>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), ProcessError> {
         if steps.is_empty() {
             return Ok(());
         }

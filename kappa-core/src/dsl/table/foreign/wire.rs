@@ -144,8 +144,12 @@ mod tests {
     /// By the layout of `SubscriptionWrapperSerde`: version, instruction, hash, key, partition.
     #[test]
     fn subscriptions_are_kafka_streams() {
-        let mut subscription =
-            Subscription { hash: Some(HASH), instruction: Instruction::PropagateIfThere, key: b"pk".to_vec(), partition: 258 };
+        let mut subscription = Subscription {
+            hash: Some(HASH),
+            instruction: Instruction::PropagateIfThere,
+            key: b"pk".to_vec(),
+            partition: 258,
+        };
         let with_hash = [&[1, 3][..], &HASH, b"pk", &[0, 0, 1, 2]].concat();
         let without = [0x81, 0, b'p', b'k', 0, 0, 1, 2];
         let mut out = Vec::new();
