@@ -5,10 +5,14 @@ mod aborts;
 mod aggregates;
 mod async_calls;
 mod errors;
+mod foreign_keys;
+mod global_tables;
 mod laziness;
 mod plans;
 mod processors;
 mod stateless;
+mod table_joins;
+mod table_operators;
 mod tables;
 
 /// What a test gives back.
