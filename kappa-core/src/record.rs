@@ -136,6 +136,21 @@ impl<'r, K, V> Record<'r, K, V> {
 }
 
 impl<'r, K: 'static, V: 'static> Record<'r, K, V> {
+    /// The record with another timestamp.
+    #[must_use]
+    pub fn with_timestamp(self, timestamp_ms: i64) -> Self {
+        Self { timestamp_ms, ..self }
+    }
+
+    /// The record with other headers.
+    #[must_use]
+    pub fn with_headers<'h>(self, headers: &'h Headers) -> Record<'h, K, V>
+    where
+        'r: 'h,
+    {
+        Record { headers, ..self }
+    }
+
     /// The key, decoded.
     pub fn key(&self) -> Result<&'r K, ProcessError> {
         self.key.get().map_err(|error| ProcessError::Undecodable { part: "key", reason: error.reason })

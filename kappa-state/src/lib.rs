@@ -27,6 +27,6 @@ pub use memory::MemoryBackend;
 #[cfg(feature = "rocksdb")]
 pub use rocks::{MemoryBudget, RocksBackend, RocksOptions};
 pub use store::{
-    Change, Direction, Entry, KeyValueStore, Layer, ManagedStore, Mark, StateBackend, StateError, StoreCursor, StoreId,
-    TailBound,
+    Change, Direction, Entries, Entry, KeyValueStore, Layer, ManagedStore, Mark, PrepareLayer, PreparedLayer,
+    RestoringBytes, StateBackend, StateError, StoreCursor, StoreId, TailBound,
 };

@@ -137,8 +137,16 @@ fn rocks(scratch: &Path) -> Result<RocksBackend, Box<dyn Error>> {
 fn task(topology: &Topology, state: &dyn StateBackend) -> Result<Box<dyn TaskProcessor>, Box<dyn Error>> {
     let tail_bound = TailBound { age_ms: i64::MAX, ..TailBound::default() };
     let calls = Arc::new(CallPool);
-    let (cache_bytes_per_store, globals) = (CACHE_BYTES, Globals::default());
-    let scope = TaskScope { name: "0-0", partition: 0, state, tail_bound, cache_bytes_per_store, calls, globals };
+    let scope = TaskScope {
+        name: "0-0",
+        partition: 0,
+        state,
+        tail_bound,
+        cache_bytes_per_store: CACHE_BYTES,
+        calls,
+        globals: Globals::default(),
+        undo_records: false,
+    };
     Ok(Program::instantiate(topology, 0, &scope)?)
 }
 

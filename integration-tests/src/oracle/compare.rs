@@ -104,8 +104,8 @@ pub fn verdict(scenario: &Scenario, theirs: &Outcome, ours: &Outcome) -> Verdict
     Verdict::Differs(found)
 }
 
-/// The first difference.
-fn difference(scenario: &Scenario, theirs: &Outcome, ours: &Outcome) -> Option<String> {
+/// The first difference, and nothing excused.
+pub fn difference(scenario: &Scenario, theirs: &Outcome, ours: &Outcome) -> Option<String> {
     if theirs.error_step != ours.error_step || theirs.error.is_some() != ours.error.is_some() {
         let shown = |outcome: &Outcome| match &outcome.error {
             Some(error) => {

@@ -3,7 +3,7 @@
 use super::functions::Value;
 use super::generate::Draw;
 use super::text::{Shown, Text, sink};
-use super::{Params, Row};
+use super::{Params, Row, Scenario};
 use kappa_core::codec::{Codec, Nullable, nullable};
 use kappa_core::dsl::KStream;
 use kappa_core::testing::{TestDriver, TestError};
@@ -18,6 +18,12 @@ pub trait Family: Sync {
 
     /// Draws parameters, and says what the inputs are like.
     fn draw(&self, draw: &mut Draw);
+
+    /// Whether restarts and moves between steps must not change the outcome. They may where something is kept in
+    /// memory on purpose.
+    fn survives(&self, _scenario: &Scenario) -> bool {
+        true
+    }
 }
 
 /// Why kappa has nothing to compare.

@@ -2,10 +2,9 @@
 
 use super::{KStream, store};
 use crate::codec::SharedCodec;
-use crate::processor::{ConnectedStore, Cx, Links, Next, Processor, ProcessorContext, Receiver, StoreHandle};
-use crate::record::Record;
-use crate::task::ProcessError;
-use crate::topology::{SharedGraph, Store, TopologyError};
+use crate::processor::{ConnectedStore, Host, Links, Next, Processor, ProcessorSupplier, StoreHandle, ToHosted};
+use crate::topology::{Assembly, Kind, NodeId, SharedGraph, Store, TopologyError};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 impl<K: 'static, V: 'static> KStream<K, V> {
@@ -54,21 +53,99 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output("out", utf8(), utf8()).read_values()?, [Some("one".into())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn process<P: Processor<K, V>>(
+    pub fn process<S: ProcessorSupplier<K, V>>(
         &self,
         name: &str,
         stores: &[&dyn ConnectedStore],
-        supplier: impl Fn() -> P + Send + Sync + 'static,
-    ) -> KStream<P::Key, P::Value> {
-        let indices: Vec<usize> = stores.iter().map(|store| store.index()).collect();
+        supplier: S,
+    ) -> KStream<<S::Processor as Processor<K, V>>::Key, <S::Processor as Processor<K, V>>::Value> {
         let supplier = Arc::new(supplier);
+        let node = {
+            let stores: Vec<&dyn ConnectedStore> = stores.iter().copied().chain(supplier.stores()).collect();
+            let supplier = Arc::clone(&supplier);
+            self.hosted(name, "process", &stores, move || supplier.get())
+        };
+        self.new_records(node)
+    }
+
+    /// One of the children of a processor, by the name under which the processor finds it
+    /// ([`ProcessorContext::child`](crate::processor::ProcessorContext::child)): what it forwards to that child
+    /// alone, and what it forwards to all. Behind any other operator it is the stream itself.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::utf8, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{Child, Processor, ProcessorContext};
+    ///
+    /// /// Sends what is empty another way.
+    /// #[derive(Default)]
+    /// struct Sort {
+    ///     ways: Option<(Child, Child)>,
+    /// }
+    ///
+    /// impl Processor<String, String> for Sort {
+    ///     type Key = String;
+    ///     type Value = String;
+    ///
+    ///     fn init(&mut self, cx: &mut ProcessorContext<'_, '_, String, String>) -> Result<(), ProcessError> {
+    ///         self.ways = Some((cx.child("full")?, cx.child("empty")?));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, String>,
+    ///         cx: &mut ProcessorContext<'_, '_, String, String>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let Some((full, empty)) = self.ways else { return Err(cx.error("init() comes first")) };
+    ///         let is_empty = record.value()?.is_none_or(String::is_empty);
+    ///         cx.pass_on_to(if is_empty { empty } else { full }, record)
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// let sorted = app.stream("in", utf8(), utf8()).process("sort", &[], Sort::default).with_codecs(utf8(), utf8());
+    /// sorted.child("full").to("full");
+    /// sorted.child("empty").to("empty");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// let input = driver.input("in", utf8(), utf8());
+    /// input.pipe("a", "text", 1)?;
+    /// input.pipe("b", "", 2)?;
+    /// assert_eq!(driver.output("full", utf8(), utf8()).read_values()?, [Some("text".into())]);
+    /// assert_eq!(driver.output("empty", utf8(), utf8()).read_values()?, [Some("".into())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn child(&self, name: &str) -> Self {
+        let make = |assembly: &mut Assembly<'_>, node| -> crate::topology::Erased {
+            let next: Next<K, V> = assembly.next(node);
+            Box::new(next)
+        };
+        let base = self.base();
+        let mut graph = self.graph.borrow_mut();
+        let node = graph.add(&base, name, &[self.node], Kind::Operator, Arc::new(make));
+        graph.child_names.push((node, name.to_owned()));
+        drop(graph);
+        self.same(node)
+    }
+
+    /// Adds a processor, connected to its stores.
+    pub(crate) fn hosted<P: Processor<K, V>>(
+        &self,
+        name: &str,
+        operator: &str,
+        stores: &[&dyn ConnectedStore],
+        supplier: impl Fn() -> P + Send + Sync + 'static,
+    ) -> NodeId {
+        let supplier: Arc<dyn Fn() -> P + Send + Sync> = Arc::new(supplier);
+        let indices: Vec<usize> = stores.iter().map(|store| store.index()).collect();
         let connected = indices.clone();
-        let node = self.operator_of(name, "process", move |assembly, node| Process {
-            processor: supplier(),
-            supplier: Arc::clone(&supplier),
-            aborts: 0,
-            links: assembly.links(node, &connected),
-            next: assembly.next(node),
+        let node = self.operator_of(name, operator, move |assembly, node| {
+            let place = assembly.host(|assembly, place| {
+                let links = Links { place, ..assembly.links(node, &connected) };
+                let (supplier, children) = (Arc::clone(&supplier), assembly.children(node));
+                Box::new(Host::<K, V, P> { processor: supplier(), supplier, links, children, types: PhantomData })
+            });
+            ToHosted::<K, V, P>::new(place)
         });
         let mut graph = self.graph.borrow_mut();
         graph.check_name("processor", name);
@@ -82,8 +159,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             }
         }
         graph.nodes[node].terminal = true;
-        drop(graph);
-        self.new_records(node)
+        node
     }
 }
 
@@ -98,25 +174,4 @@ pub(crate) fn processor_store<K: 'static, V: Send + 'static>(
     let flush = Arc::new(|assembly: &mut crate::topology::Assembly<'_>, index| assembly.log_only::<V>(index));
     let index = graph.borrow_mut().add_store(Store { needed: false, flush: Some(flush), ..store });
     StoreHandle::new(index, name, key)
-}
-
-struct Process<K, V, P: Processor<K, V>, S> {
-    processor: P,
-    supplier: Arc<S>,
-    /// The task's aborts when the processor was made: what it keeps in memory goes with a transaction.
-    aborts: u32,
-    links: Links,
-    next: Next<P::Key, P::Value>,
-}
-
-impl<K: 'static, V: 'static, P: Processor<K, V>, S: Fn() -> P + Send + Sync> Receiver<K, V> for Process<K, V, P, S> {
-    fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        if self.aborts != cx.state.aborts {
-            self.aborts = cx.state.aborts;
-            self.processor = (self.supplier)();
-        }
-        let Record { timestamp_ms, headers, .. } = *record;
-        let mut context = ProcessorContext::new(cx, &mut self.next, &self.links, timestamp_ms, headers);
-        self.processor.process(record, &mut context)
-    }
 }

@@ -7,6 +7,7 @@
 //! - After an abort everything under way is cancelled, and a report that still comes is of another generation and ignored.
 
 use super::chain::Joint;
+use super::context::Origin;
 use super::{Cx, Flush};
 use crate::log::Headers;
 use crate::record::{Lazy, Record};
@@ -58,6 +59,7 @@ struct Waiting<K, O> {
     key: K,
     timestamp_ms: i64,
     headers: Headers,
+    origin: Option<Origin>,
     /// The record, for messages.
     place: String,
     outcome: Option<Outcome<O>>,
@@ -88,6 +90,10 @@ pub(crate) struct Calls<K, K2, V2> {
     generation: u32,
     aborts: u32,
     next_call: u64,
+    /// Results that have gone on, and dropped ones.
+    emitted: u64,
+    /// The next call and the results gone on when the last record began.
+    record: (u64, u64),
     sender: Sender<Report<Results<K2, V2>>>,
     reports: Receiver<Report<Results<K2, V2>>>,
 }
@@ -96,7 +102,19 @@ impl<K: Clone + Eq + Hash + Send + 'static, K2: Send + 'static, V2: Send + 'stat
     pub(crate) fn new(settings: CallSettings, next: Joint<K2, V2>) -> Self {
         let (sender, reports) = channel();
         let (waiting, of_key) = (BTreeMap::new(), HashMap::new());
-        Self { settings, next, waiting, of_key, generation: 0, aborts: 0, next_call: 0, sender, reports }
+        Self {
+            settings,
+            next,
+            waiting,
+            of_key,
+            generation: 0,
+            aborts: 0,
+            next_call: 0,
+            emitted: 0,
+            record: (0, 0),
+            sender,
+            reports,
+        }
     }
 
     /// Takes a record whose call `start` begins, or whose results are there already.
@@ -126,7 +144,8 @@ impl<K: Clone + Eq + Hash + Send + 'static, K2: Send + 'static, V2: Send + 'stat
         };
         let (timestamp_ms, headers) = (record.timestamp_ms, record.headers.clone());
         let done = outcome.is_some();
-        let waiting = Waiting { key, timestamp_ms, headers, place, outcome, _running: running };
+        let origin = cx.origin;
+        let waiting = Waiting { key, origin, timestamp_ms, headers, place, outcome, _running: running };
         self.waiting.insert(call, waiting);
         if done {
             self.pass_on(call, cx)?;
@@ -204,11 +223,12 @@ impl<K: Clone + Eq + Hash + Send + 'static, K2: Send + 'static, V2: Send + 'stat
     }
 
     fn emit(&mut self, call: u64, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let Some(waiting) = self.waiting.remove(&call) else { return Ok(()) };
-        let results = match waiting.outcome {
+        let Some(mut waiting) = self.waiting.remove(&call) else { return Ok(()) };
+        self.emitted += 1;
+        let results = match waiting.outcome.take() {
             Some(Ok(results)) => results,
             Some(Err(reason)) if self.settings.stop_on_failure => {
-                return Err(self.failed(&format!("the call for {}: {reason}", waiting.place)));
+                return Err(self.failed_for(&waiting, &reason));
             }
             Some(Err(reason)) => {
                 let operator = &*self.settings.operator;
@@ -222,6 +242,15 @@ impl<K: Clone + Eq + Hash + Send + 'static, K2: Send + 'static, V2: Send + 'stat
             self.next.send(&Record::new(&key, value.as_ref(), waiting.timestamp_ms, &waiting.headers), cx)?;
         }
         Ok(())
+    }
+
+    fn failed_for(&self, waiting: &Waiting<K, Results<K2, V2>>, reason: &str) -> ProcessError {
+        let (operator, reason) =
+            (self.settings.operator.to_string(), format!("the call for {}: {reason}", waiting.place));
+        match waiting.origin {
+            Some(Origin { source, offset }) => ProcessError::Call { source_index: source, offset, operator, reason },
+            None => ProcessError::Operator { operator, reason },
+        }
     }
 
     fn failed(&self, reason: &str) -> ProcessError {
@@ -242,6 +271,12 @@ pub(crate) trait CallSet: Send {
     /// For the operator that knows the type.
     fn any(&mut self) -> &mut dyn Any;
 
+    /// A record begins whose calls may have to be taken back.
+    fn begin_record(&mut self);
+
+    /// Takes back the calls begun since; false where a result has gone on since.
+    fn undo_record(&mut self) -> bool;
+
     /// See [`Calls::drain`].
     fn drain_all(&mut self, cx: &mut Cx<'_>) -> Result<(), ProcessError>;
 }
@@ -254,6 +289,23 @@ where
 {
     fn any(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn begin_record(&mut self) {
+        self.record = (self.next_call, self.emitted);
+    }
+
+    fn undo_record(&mut self) -> bool {
+        let (first, emitted) = self.record;
+        let begun: Vec<u64> = self.waiting.range(first..).map(|(call, _)| *call).collect();
+        for call in begun {
+            let waiting = self.waiting.remove(&call);
+            if let Some(calls) = waiting.and_then(|waiting| self.of_key.get_mut(&waiting.key)) {
+                calls.retain(|other| *other != call);
+            }
+        }
+        self.of_key.retain(|_, calls| !calls.is_empty());
+        self.emitted == emitted
     }
 
     fn drain_all(&mut self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {

@@ -2,13 +2,15 @@
 
 use super::calls::CallSet;
 use super::chain::ErasedChain;
+use super::hosted::Hosted;
+use super::punctuation::Schedules;
 use super::slot::Slot;
 use super::times::OperatorTimes;
 use crate::codec::SharedCodec;
 use crate::log::Headers;
 use crate::record::Lazy;
 use crate::task::{Output, ProcessError};
-use kappa_state::{BufferedStore, CodecError};
+use kappa_state::{BufferedStore, CodecError, StateError};
 use std::collections::HashMap;
 
 /// Why a record was dropped (Kafka Streams: `dropped-records`).
@@ -20,6 +22,8 @@ pub(crate) enum Dropped {
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// The timestamp is negative.
+    NegativeTimestamp,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
     /// A newer version of the row is known where only the latest counts.
@@ -37,6 +41,7 @@ impl Dropped {
             Self::FailedCall => "failed-call",
             Self::NullKey => "null-key",
             Self::NullValue => "null-value",
+            Self::NegativeTimestamp => "negative-timestamp",
             Self::NullKeyRepartition => "null-key-repartition",
             Self::OutOfOrder => "out-of-order",
             Self::NullForeignKey => "null-foreign-key",
@@ -53,6 +58,12 @@ pub(crate) struct TaskState {
     pub(crate) joints: Vec<Option<ErasedChain>>,
     /// Asynchronous calls under way; a place is empty only while it is worked on.
     pub(crate) calls: Vec<Option<Box<dyn CallSet>>>,
+    /// Processors of the user's own; a place is empty only while its processor is called.
+    pub(crate) processors: Vec<Option<Box<dyn Hosted>>>,
+    /// When they want to be called.
+    pub(crate) schedules: Schedules,
+    /// One of them wants a commit.
+    pub(crate) commit_requested: bool,
     /// Results are passed on at once, not at the flush.
     pub(crate) at_once: bool,
     /// The largest timestamp seen, ms.
@@ -65,6 +76,10 @@ pub(crate) struct TaskState {
     held_headers: Vec<HashMap<Vec<u8>, Headers>>,
     /// Counts aborts: what operators keep in memory for longer than a transaction goes with it.
     pub(crate) aborts: u32,
+    /// The record being processed may be taken back: nothing is staged meanwhile.
+    recording: bool,
+    /// A store took more than its cache while a record was being processed.
+    overdue: bool,
     /// By reason, in the order in which they were first met.
     dropped: Vec<(Dropped, u64)>,
     /// Buffers for encoded keys; several are out where one operator's chain holds another's.
@@ -76,6 +91,7 @@ impl TaskState {
         stores: Vec<Option<Box<dyn Slot>>>,
         joints: Vec<Option<ErasedChain>>,
         calls: Vec<Option<Box<dyn CallSet>>>,
+        processors: Vec<Option<Box<dyn Hosted>>>,
         times: OperatorTimes,
         at_once: bool,
     ) -> Self {
@@ -84,11 +100,16 @@ impl TaskState {
             stores,
             joints,
             calls,
+            processors,
+            schedules: Schedules::default(),
+            commit_requested: false,
             at_once,
             stream_time_ms: i64::MIN,
             now_ms: 0,
             times,
             aborts: 0,
+            recording: false,
+            overdue: false,
             dropped: Vec::new(),
             scratch: Vec::new(),
         }
@@ -108,6 +129,36 @@ impl TaskState {
     pub(crate) fn release_headers(&mut self, slot: usize, key: &[u8]) -> Headers {
         let held = &mut self.held_headers[slot];
         if held.is_empty() { Headers::empty() } else { held.remove(key).unwrap_or_else(Headers::empty) }
+    }
+
+    /// From here on what is done can be taken back.
+    pub(crate) fn begin_record(&mut self) {
+        self.recording = true;
+        self.stores.iter_mut().flatten().for_each(|store| store.managed().begin_record());
+        self.calls.iter_mut().flatten().for_each(|calls| calls.begin_record());
+    }
+
+    /// The record is done. Says whether a flush had to wait for it.
+    pub(crate) fn end_record(&mut self) -> bool {
+        self.recording = false;
+        std::mem::take(&mut self.overdue)
+    }
+
+    /// Takes back what was done since the record began; false where something can't be.
+    pub(crate) fn undo_record(&mut self) -> Result<bool, StateError> {
+        self.recording = false;
+        self.overdue = false;
+        let mut possible = self.calls.iter_mut().flatten().fold(true, |all, calls| calls.undo_record() && all);
+        for store in self.stores.iter_mut().flatten() {
+            possible &= store.managed().undo_record()?;
+        }
+        Ok(possible)
+    }
+
+    /// A store takes more than its cache: says whether it may be flushed now, else it is once the record is done.
+    pub(crate) fn may_flush(&mut self) -> bool {
+        self.overdue |= self.recording;
+        !self.recording
     }
 
     /// What the task knows of time: stream time first, then its operators' times.

@@ -56,7 +56,8 @@ impl<K: 'static, V: Send + 'static> Materialized<K, V> {
     ) -> Result<(), ProcessError> {
         if !cx.state.at_once {
             cx.state.hold_headers(self.slot, key, record.headers);
-            return if cx.store::<V>(self.slot).over_cache() { self.flush(cx) } else { Ok(()) };
+            let overdue = cx.store::<V>(self.slot).over_cache() && cx.state.may_flush();
+            return if overdue { self.flush(cx) } else { Ok(()) };
         }
         let Some(next) = &self.next else { return Ok(()) };
         if self.sends_old {

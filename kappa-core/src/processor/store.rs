@@ -2,9 +2,10 @@
 
 use crate::codec::{CodecError, SharedCodec};
 use crate::task::ProcessError;
-use kappa_state::{BufferedStore, StateError};
+use kappa_state::{BufferedStore, Direction, StateError};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 /// Names a store to processors: made by
@@ -107,11 +108,127 @@ impl<'s, K: 'static, V: Send + 'static> ProcessorStore<'s, K, V> {
         Ok(self.store.update(&self.bytes, change)?)
     }
 
+    /// Sets the value of a key that has none; gives back the one it has.
+    pub fn put_if_absent(&mut self, key: &K, value: V, timestamp_ms: i64) -> Result<Option<&V>, ProcessError> {
+        self.encode(key)?;
+        if self.store.get(&self.bytes)?.is_none() {
+            self.store.put(&self.bytes, Some(value), timestamp_ms)?;
+            return Ok(None);
+        }
+        Ok(self.store.get(&self.bytes)?.map(|(value, _)| value))
+    }
+
+    /// Visits the entries of a range of keys, both ends included, in the order of the keys' bytes, until `visit` breaks.
+    /// `None` is an open end. Nothing can be forwarded meanwhile: gather what is to be forwarded, or use
+    /// [`range`](Self::range).
+    pub fn scan(
+        &mut self,
+        from: Option<&K>,
+        to: Option<&K>,
+        direction: Direction,
+        mut visit: impl FnMut(K, &V, i64) -> ControlFlow<()>,
+    ) -> Result<(), ProcessError> {
+        let mut end = |key: Option<&K>| -> Result<Option<Vec<u8>>, ProcessError> {
+            let Some(key) = key else { return Ok(None) };
+            self.encode(key)?;
+            Ok(Some(self.bytes.clone()))
+        };
+        let (from, to) = (end(from)?, end(to)?);
+        let mut undecodable = None;
+        let (codec, name) = (self.key, self.name);
+        let visited = self.store.scan(
+            bound(from.as_deref()),
+            bound(to.as_deref()),
+            direction,
+            &mut |key, value, timestamp_ms| match codec.codec.decode(key) {
+                Ok(key) => visit(key, value, timestamp_ms),
+                Err(error) => {
+                    undecodable = Some(StateError::Decode { store: name.to_owned(), reason: error.reason });
+                    ControlFlow::Break(())
+                }
+            },
+        );
+        visited?;
+        undecodable.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The entries of a range of keys, both ends included, in the order of the keys' bytes.
+    pub fn range(&mut self, from: &K, to: &K) -> Result<Vec<(K, V)>, ProcessError>
+    where
+        V: Clone,
+    {
+        self.gather(Some(from), Some(to), Direction::Forward)
+    }
+
+    /// As [`range`](Self::range), from the last to the first.
+    pub fn reverse_range(&mut self, from: &K, to: &K) -> Result<Vec<(K, V)>, ProcessError>
+    where
+        V: Clone,
+    {
+        self.gather(Some(from), Some(to), Direction::Backward)
+    }
+
+    /// All entries of the task's partition, in the order of the keys' bytes.
+    pub fn all(&mut self) -> Result<Vec<(K, V)>, ProcessError>
+    where
+        V: Clone,
+    {
+        self.gather(None, None, Direction::Forward)
+    }
+
+    /// As [`all`](Self::all), from the last to the first.
+    pub fn reverse_all(&mut self) -> Result<Vec<(K, V)>, ProcessError>
+    where
+        V: Clone,
+    {
+        self.gather(None, None, Direction::Backward)
+    }
+
+    /// The entries whose keys' bytes begin with `prefix`, in the order of the keys' bytes.
+    pub fn prefix(&mut self, prefix: impl AsRef<[u8]>) -> Result<Vec<(K, V)>, ProcessError>
+    where
+        V: Clone,
+    {
+        let prefix = prefix.as_ref();
+        let (mut entries, mut undecodable) = (Vec::new(), None);
+        self.store.scan(Bound::Included(prefix), Bound::Unbounded, Direction::Forward, &mut |key, value, _| {
+            if !key.starts_with(prefix) {
+                return ControlFlow::Break(());
+            }
+            match self.key.codec.decode(key) {
+                Ok(key) => entries.push((key, value.clone())),
+                Err(error) => undecodable = Some(error),
+            }
+            ControlFlow::Continue(())
+        })?;
+        match undecodable {
+            Some(error) => Err(StateError::Decode { store: self.name.to_owned(), reason: error.reason }.into()),
+            None => Ok(entries),
+        }
+    }
+
+    fn gather(&mut self, from: Option<&K>, to: Option<&K>, direction: Direction) -> Result<Vec<(K, V)>, ProcessError>
+    where
+        V: Clone,
+    {
+        let mut entries = Vec::new();
+        self.scan(from, to, direction, |key, value, _| {
+            entries.push((key, value.clone()));
+            ControlFlow::Continue(())
+        })?;
+        Ok(entries)
+    }
+
     fn encode(&mut self, key: &K) -> Result<(), ProcessError> {
         self.bytes.clear();
         let failed = |error: CodecError| StateError::Encode { store: self.name.to_owned(), reason: error.reason };
         Ok(self.key.codec.encode(key, &mut self.bytes).map_err(failed)?)
     }
+}
+
+/// An end of a range that belongs to it; an open one where there is none.
+fn bound(end: Option<&[u8]>) -> Bound<&[u8]> {
+    end.map_or(Bound::Unbounded, Bound::Included)
 }
 
 impl<K, V> fmt::Debug for ProcessorStore<'_, K, V> {

@@ -5,14 +5,17 @@
 //! - A flush goes from upstream to downstream: what a store passes on reaches the stores behind it before
 //!   those are flushed themselves.
 
-use super::context::{Cx, Origin, TaskState};
+use super::PunctuationType;
+use super::TimeSlot;
+use super::context::{Cx, Dropped, Origin, TaskState};
 use super::materialized::Flush;
 use crate::codec::{CodecError, SharedCodec};
+use crate::dsl::{RecordContext, TimestampRule, Timestamps};
 use crate::log::RecordView;
 use crate::record::{Lazy, Record};
-use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
+use crate::task::{Output, OutputMark, ProcessError, SourceRecord, TaskProcessor};
 use crate::topology::Entry;
-use kappa_state::ManagedStore;
+use kappa_state::{ManagedStore, StateError};
 use std::sync::Arc;
 
 use super::chain::Next;
@@ -24,16 +27,42 @@ pub(crate) struct FusedTask {
     /// Upstream first.
     pub(crate) flushes: Vec<Box<dyn Flush>>,
     pub(crate) state: TaskState,
+    /// Each record can be taken back.
+    undo_records: bool,
+    /// Where the output and the times stood before the last record.
+    before: (OutputMark, Vec<i64>),
     /// The times as of the last flush; empty once that is known to be committed.
     flushed: Vec<i64>,
     /// The times as of the last flush that is known to be committed.
     committed: Vec<i64>,
+    /// The processors' `init` has been called.
+    initialised: bool,
 }
 
 impl FusedTask {
-    pub(crate) fn new(entries: Vec<Box<dyn Entry>>, flushes: Vec<Box<dyn Flush>>, state: TaskState) -> Self {
+    pub(crate) fn new(
+        entries: Vec<Box<dyn Entry>>,
+        flushes: Vec<Box<dyn Flush>>,
+        state: TaskState,
+        undo_records: bool,
+    ) -> Self {
         let committed = state.save_times();
-        Self { entries, flushes, state, flushed: Vec::new(), committed }
+        let before = (OutputMark::default(), Vec::new());
+        Self { entries, flushes, state, undo_records, before, flushed: Vec::new(), committed, initialised: false }
+    }
+
+    fn begin_record(&mut self, out: &Output) {
+        self.before = (out.mark(), self.state.save_times());
+        self.state.begin_record();
+    }
+
+    /// What could not be passed on while the record could still fail.
+    fn end_record(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        if self.state.end_record() {
+            let cx = &mut Cx { out, state: &mut self.state, origin: None };
+            self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+        }
+        Ok(())
     }
 
     /// Work goes on, so what was flushed is committed: else the task would have been told of an abort.
@@ -43,14 +72,59 @@ impl FusedTask {
             self.committed.append(&mut self.flushed);
         }
     }
+
+    /// Initialises the processors, if that has not been done.
+    fn init(&mut self, out: &mut Output) -> Result<(), ProcessError> {
+        if self.initialised {
+            return Ok(());
+        }
+        self.initialised = true;
+        let places = self.state.processors.len();
+        let cx = &mut Cx { out, state: &mut self.state, origin: None };
+        let mut init = |place| cx.with_hosted(place, |hosted, cx| hosted.init(cx));
+        (0..places).try_for_each(&mut init).map_err(unprovoked)
+    }
+
+    /// Calls what is due by `time_ms`; says whether anything was.
+    fn punctuate(&mut self, kind: PunctuationType, time_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
+        let cx = &mut Cx { out, state: &mut self.state, origin: None };
+        let mut any = false;
+        while let Some((schedule, place)) = cx.state.schedules.take_due(kind, time_ms) {
+            any = true;
+            cx.with_hosted(place, |hosted, cx| hosted.punctuate(schedule, time_ms, cx)).map_err(unprovoked)?;
+        }
+        Ok(any)
+    }
 }
 
 impl TaskProcessor for FusedTask {
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError> {
         self.go_on();
-        self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
+        self.init(out)?;
         let origin = Some(Origin { source, offset: record.view.offset });
-        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })
+        if self.undo_records {
+            self.begin_record(out);
+        }
+        self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin })?;
+        if self.undo_records {
+            self.end_record(out)?;
+        }
+        if !self.state.schedules.is_empty() {
+            self.punctuate(PunctuationType::StreamTime, self.state.stream_time_ms, out)?;
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, out: &mut Output) -> Result<bool, StateError> {
+        let (mark, times) = std::mem::take(&mut self.before);
+        if times.is_empty() || !self.state.undo_record()? {
+            return Ok(false);
+        }
+        out.rewind(mark);
+        let stream_time_ms = self.state.stream_time_ms;
+        self.state.load_times(&times);
+        self.state.stream_time_ms = stream_time_ms;
+        Ok(true)
     }
 
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
@@ -84,6 +158,10 @@ impl TaskProcessor for FusedTask {
         self.state.load_times(&self.committed);
         self.state.forget_held();
         self.state.aborts = self.state.aborts.wrapping_add(1);
+        self.state.schedules.clear();
+        self.state.commit_requested = false;
+        self.state.processors.iter_mut().flatten().for_each(|hosted| hosted.renew());
+        self.initialised = false;
     }
 
     fn times(&self) -> Vec<i64> {
@@ -95,9 +173,25 @@ impl TaskProcessor for FusedTask {
         self.committed = self.state.save_times();
     }
 
-    fn advance(&mut self, now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
+    fn advance(&mut self, now_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
         self.state.now_ms = now_ms;
-        Ok(false)
+        if self.state.processors.is_empty() {
+            return Ok(false);
+        }
+        self.init(out)?;
+        self.punctuate(PunctuationType::WallClockTime, now_ms, out)
+    }
+
+    fn extracts_time(&self, source: usize) -> bool {
+        self.entries[source].extracts_time()
+    }
+
+    fn time_of(&self, source: usize, record: &SourceRecord<'_>) -> Option<i64> {
+        self.entries[source].time_of(record, &self.state)
+    }
+
+    fn take_commit_request(&mut self) -> bool {
+        std::mem::take(&mut self.state.commit_requested)
     }
 }
 
@@ -111,6 +205,8 @@ pub(crate) struct SourceEntry<K, V> {
     eager: bool,
     /// Whether anything downstream may look at the value: else it is only checked.
     looks: bool,
+    /// How records get their times, with the place of the partition's time; `None`: they have them.
+    times: Option<(Timestamps<K, V>, TimeSlot)>,
     next: Next<K, V>,
 }
 
@@ -122,10 +218,11 @@ impl<K, V: 'static> SourceEntry<K, V> {
         key: SharedCodec<K>,
         value: SharedCodec<V>,
         eager: bool,
+        times: Option<(Timestamps<K, V>, TimeSlot)>,
         next: Next<K, V>,
     ) -> Self {
         let looks = next.looks(value.id);
-        Self { name, key, value, eager, looks, next }
+        Self { name, key, value, eager, looks, times, next }
     }
 
     fn check(&self, value: &[u8]) -> Result<(), ProcessError> {
@@ -141,7 +238,7 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
             return Err(ProcessError::Undecodable { part: "key", reason: NULL_KEY.to_owned() });
         };
         let value = Lazy::encoded(&self.value, value);
-        let record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
+        let mut record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
         if self.eager {
             record.key()?;
             match value.as_ref().and_then(|value| value.unread()).filter(|_| !self.looks) {
@@ -149,7 +246,64 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
                 None => _ = record.value()?,
             }
         }
+        if let Some((timestamps, slot)) = &self.times {
+            let partition_time_ms = cx.state.times.get(*slot).max(-1);
+            record.timestamp_ms = time(timestamps, &record, partition_time_ms, cx.state.now_ms)?;
+            if record.timestamp_ms < 0 && !matches!(timestamps.0, TimestampRule::Fail) {
+                return cx.drop_record(Dropped::NegativeTimestamp);
+            }
+            cx.state.times.advance(*slot, record.timestamp_ms);
+        }
+        if record.timestamp_ms < 0 {
+            return Err(negative(record.timestamp_ms));
+        }
+        cx.state.stream_time_ms = cx.state.stream_time_ms.max(record.timestamp_ms);
         self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
+    }
+
+    fn extracts_time(&self) -> bool {
+        self.times.is_some()
+    }
+
+    fn time_of(&self, record: &SourceRecord<'_>, state: &TaskState) -> Option<i64> {
+        let (timestamps, slot) = self.times.as_ref()?;
+        let RecordView { timestamp_ms, key, value, .. } = record.view;
+        let (key, value) = (Lazy::encoded(&self.key, key)?, Lazy::encoded(&self.value, value));
+        let record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
+        time(timestamps, &record, state.times.get(*slot).max(-1), state.now_ms).ok()
+    }
+}
+
+fn negative(timestamp_ms: i64) -> ProcessError {
+    ProcessError::Undecodable { part: "timestamp", reason: format!("{timestamp_ms} is negative") }
+}
+
+/// The time of a record by a rule.
+fn time<K: 'static, V: 'static>(
+    timestamps: &Timestamps<K, V>,
+    record: &Record<'_, K, V>,
+    partition_time_ms: i64,
+    now_ms: i64,
+) -> Result<i64, ProcessError> {
+    let Record { timestamp_ms, headers, .. } = *record;
+    Ok(match &timestamps.0 {
+        TimestampRule::Fail | TimestampRule::Skip => timestamp_ms,
+        TimestampRule::PartitionTime if timestamp_ms >= 0 => timestamp_ms,
+        TimestampRule::PartitionTime if partition_time_ms < 0 => return Err(negative(timestamp_ms)),
+        TimestampRule::PartitionTime => partition_time_ms,
+        TimestampRule::WallClock => now_ms,
+        TimestampRule::From(extract) => {
+            let context = RecordContext { timestamp_ms, headers };
+            extract(record.key()?, record.value()?, context, partition_time_ms)
+        }
+    })
+}
+
+/// What fails without a record is no record's fault.
+fn unprovoked(error: ProcessError) -> ProcessError {
+    match error {
+        ProcessError::Operator { operator, reason } => ProcessError::Unprovoked { operator, reason },
+        other => other,
     }
 }
 

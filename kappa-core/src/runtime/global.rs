@@ -15,6 +15,8 @@ use crate::task::{GlobalRow, Globals, ProcessError, Program};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is new comes at once; only the ends of quiet partitions wait so long.
+const FETCH_WAIT_MAX: Duration = Duration::from_millis(100);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The reader of a process, as a state machine.
@@ -63,6 +65,7 @@ impl GlobalReader {
             client_id: format!("{}-global", layout.application_id),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
+            wait_max: FETCH_WAIT_MAX,
         })?;
         let reading =
             |((table, partition), target)| Reading { table, partition, position: 0, target, done: target == 0 };

@@ -15,8 +15,8 @@ pub enum Guarantee {
     AtLeastOnce,
 }
 
-/// What becomes of a record that can't be decoded or has no valid timestamp
-/// (Kafka Streams: `deserialization.exception.handler`).
+/// What becomes of a record that can't be decoded or has no valid timestamp (Kafka Streams: `deserialization.exception.handler`),
+/// and of one whose processing fails (`processing.exception.handler`, `production.exception.handler`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadRecords {
     /// The application stops with an error that names it. Nothing is lost: the record is read again.
@@ -59,6 +59,9 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// `KAPPA_MEMORY_BYTES`, default 256 MiB: RocksDB's block cache and write buffers, all stores of the process together.
     pub memory_bytes: usize,
+    /// `KAPPA_RESTORING_BYTES`, default 64 MiB: what restores keep in memory before they write it, all restore threads together. More:
+    /// fewer and larger files, which cost less to merge.
+    pub restoring_bytes: usize,
     /// `KAPPA_TAIL_RECORDS`, `KAPPA_TAIL_BYTES`, `KAPPA_TAIL_AGE_MS`: a bound, for each store, on what is committed but only in memory,
     /// and so on what is restored after a crash. Defaults 100,000 records, 16 MiB, 30 s.
     pub tail_bound: TailBound,
@@ -67,6 +70,10 @@ pub struct Settings {
     pub state_age_max_ms: i64,
     /// `KAPPA_BAD_RECORDS`: `fail` (default), `skip`, or `dead-letter:TOPIC`.
     pub bad_records: BadRecords,
+    /// `KAPPA_FAILED_RECORDS`: the same for a record that an operator fails on, or whose result can't be encoded: `fail` (default),
+    /// `skip`, or `dead-letter:TOPIC`. What it did before it failed, in stores and outputs, is taken back first; with anything but
+    /// `fail` that costs an encoding of each changed value. A panic always stops the application.
+    pub failed_records: BadRecords,
     /// `KAPPA_REPLICATION_FACTOR` of the topics kappa creates; unset: the broker's default.
     pub replication_factor: Option<i32>,
     /// `KAPPA_REGISTRY_TOPIC`, default `kappa-registry`.
@@ -105,9 +112,11 @@ impl Default for Settings {
             takeover_after_ms: 1_000,
             cache_bytes: 64 * 1024 * 1024,
             memory_bytes: 256 * 1024 * 1024,
+            restoring_bytes: 64 * 1024 * 1024,
             tail_bound: TailBound::default(),
             state_age_max_ms: 12 * 3_600 * 1_000,
             bad_records: BadRecords::Fail,
+            failed_records: BadRecords::Fail,
             replication_factor: None,
             registry_topic: "kappa-registry".into(),
             http_addr: None,
@@ -138,14 +147,8 @@ impl Settings {
                 _ => return Err(wrong("KAPPA_GUARANTEE", &value, "exactly-once or at-least-once")),
             };
         }
-        if let Some(value) = variable("KAPPA_BAD_RECORDS") {
-            settings.bad_records = match value.split_once(':') {
-                Some(("dead-letter", topic)) if !topic.is_empty() => BadRecords::DeadLetter(topic.to_owned()),
-                None if value == "fail" => BadRecords::Fail,
-                None if value == "skip" => BadRecords::Skip,
-                _ => return Err(wrong("KAPPA_BAD_RECORDS", &value, "fail, skip or dead-letter:TOPIC")),
-            };
-        }
+        read.policy("KAPPA_BAD_RECORDS", &mut settings.bad_records)?;
+        read.policy("KAPPA_FAILED_RECORDS", &mut settings.failed_records)?;
         read.positive("KAPPA_COMMIT_INTERVAL_MS", &mut settings.commit_interval_ms)?;
         read.positive("KAPPA_THREADS", &mut settings.stream_threads)?;
         read.positive("KAPPA_RESTORE_THREADS", &mut settings.restore_threads)?;
@@ -155,6 +158,7 @@ impl Settings {
         read.positive("KAPPA_TAKEOVER_AFTER_MS", &mut settings.takeover_after_ms)?;
         read.value("KAPPA_CACHE_BYTES", &mut settings.cache_bytes)?;
         read.positive("KAPPA_MEMORY_BYTES", &mut settings.memory_bytes)?;
+        read.positive("KAPPA_RESTORING_BYTES", &mut settings.restoring_bytes)?;
         read.positive("KAPPA_TAIL_RECORDS", &mut settings.tail_bound.records)?;
         read.positive("KAPPA_TAIL_BYTES", &mut settings.tail_bound.bytes)?;
         read.positive("KAPPA_TAIL_AGE_MS", &mut settings.tail_bound.age_ms)?;
@@ -216,6 +220,18 @@ impl Reader<'_> {
                 text.parse().map(Some).map_err(|_| wrong(name, &text, &format!("a valid {kind}")))
             }
         }
+    }
+
+    fn policy(&self, name: &str, into: &mut BadRecords) -> Result<(), Error> {
+        if let Some(value) = (self.variable)(name) {
+            *into = match value.split_once(':') {
+                Some(("dead-letter", topic)) if !topic.is_empty() => BadRecords::DeadLetter(topic.to_owned()),
+                None if value == "fail" => BadRecords::Fail,
+                None if value == "skip" => BadRecords::Skip,
+                _ => return Err(wrong(name, &value, "fail, skip or dead-letter:TOPIC")),
+            };
+        }
+        Ok(())
     }
 
     fn value<T: FromStr>(&self, name: &str, into: &mut T) -> Result<(), Error> {

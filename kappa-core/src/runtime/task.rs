@@ -6,13 +6,14 @@
 //!   merges its inputs by time.
 //! - `touched` holds from the first effect until the commit or abort.
 
+use super::bad_record::{LeftOut, Policies};
 use super::epochs::TaskEpoch;
 use super::layout::TaskId;
 use super::queue::SourceQueue;
 use super::settings::BadRecords;
 use crate::Error;
-use crate::log::{AppendEntry, Headers, RecordView};
 use crate::task::{Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor};
+use std::collections::BTreeMap;
 
 /// A task that a worker runs.
 pub(crate) struct Task {
@@ -26,6 +27,8 @@ pub(crate) struct Task {
     /// For each store, the output that is its changelog.
     pub(crate) changelogs: Vec<Option<usize>>,
     pub(crate) touched: bool,
+    /// Records known to fail, by source and offset, with the operator and the reason: left out when their turn comes.
+    pub(crate) failing: BTreeMap<(usize, i64), (String, String)>,
 }
 
 /// What a slice of processing did.
@@ -33,7 +36,24 @@ pub(crate) struct Task {
 pub(crate) struct Processed {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
+    /// Records left out because they can't be used, and because they failed.
     pub(crate) skipped: u64,
+    pub(crate) failed: u64,
+}
+
+/// Why a slice of processing has ended early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The application stops.
+    Fatal(Error),
+    /// The transaction is to be aborted, and work goes on from the last commit.
+    Abort,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
 }
 
 impl Task {
@@ -43,11 +63,13 @@ impl Task {
             return (!queue.is_empty()).then_some(0);
         }
         let mut best: Option<(usize, i64)> = None;
-        for (at, (_, queue)) in self.sources.iter().enumerate() {
-            match queue.head_record() {
-                Some(record) if best.is_none_or(|(_, time)| record.timestamp_ms < time) => {
-                    best = Some((at, record.timestamp_ms));
-                }
+        for (at, (source, queue)) in self.sources.iter().enumerate() {
+            let time_ms = match self.processor.extracts_time(*source) {
+                false => queue.head_record().map(|record| record.timestamp_ms),
+                true => queue.head_time(|record| self.processor.time_of(*source, record)),
+            };
+            match time_ms {
+                Some(time_ms) if best.is_none_or(|(_, time)| time_ms < time) => best = Some((at, time_ms)),
                 Some(_) => {}
                 None if queue.at_end() => {}
                 None => return None,
@@ -61,10 +83,10 @@ impl Task {
         &mut self,
         max: usize,
         out: &mut Output,
-        policy: &BadRecords,
-        dead_letters: Option<OutputTopic>,
-    ) -> Result<Processed, Error> {
+        policies: &Policies<'_>,
+    ) -> Result<Processed, Failure> {
         let mut done = Processed::default();
+        self.forget_passed();
         while (done.records as usize) < max {
             let Some(at) = self.next_source() else { break };
             let (source, queue) = &mut self.sources[at];
@@ -75,30 +97,78 @@ impl Task {
             done.records += 1;
             done.bytes += (view.key.map_or(0, <[u8]>::len) + view.value.map_or(0, <[u8]>::len)) as u64;
             self.touched = true;
-            let result = if timestamp_ms < 0 {
-                Err(ProcessError::Undecodable { part: "timestamp", reason: format!("{timestamp_ms} is negative") })
+            let known = (!self.failing.is_empty()).then(|| self.failing.get(&(*source, offset)).cloned()).flatten();
+            let result = if let Some((operator, reason)) = known {
+                Err(ProcessError::Operator { operator, reason })
             } else {
                 self.processor.process(*source, &SourceRecord { view, headers: headers.clone() }, out)
             };
             if let Err(error) = result {
-                let (topic, partition) = (&queue.partition.topic, queue.partition.partition);
+                let (topic, partition) = (&*queue.partition.topic, queue.partition.partition);
+                let left_out =
+                    |reason, operator| LeftOut { topic, partition, view, headers: &headers, reason, operator };
                 match error {
-                    ProcessError::State(error) => return Err(error.into()),
-                    ProcessError::Operator { operator, reason } => {
-                        let topic = topic.to_string();
-                        return Err(Error::Operator { topic, partition, offset, operator, reason });
-                    }
                     ProcessError::Undecodable { part, reason } => {
-                        let reason = format!("{part} can't be used: {reason}");
-                        let bad = Bad { topic, partition, offset, reason };
-                        bad.treat(policy, dead_letters, view, &headers, out)?;
+                        left_out(format!("{part} can't be used: {reason}"), "").treat(policies.bad, out)?;
                         done.skipped += 1;
                     }
+                    ProcessError::Operator { operator, reason } => {
+                        let fails = *policies.failed.choice == BadRecords::Fail;
+                        let undone = fails
+                            || self.failing.contains_key(&(*source, offset))
+                            || self.processor.undo(out).map_err(Error::from)?;
+                        if !undone {
+                            let source = *source;
+                            return Err(self.fails_again(source, offset, operator, reason));
+                        }
+                        left_out(reason, &operator).treat(policies.failed, out)?;
+                        done.failed += 1;
+                    }
+                    error => return Err(self.blame(error, policies)),
                 }
             }
+            let (_, queue) = &mut self.sources[at];
             queue.advance(offset, timestamp_ms);
         }
         Ok(done)
+    }
+
+    /// Whose fault an error is that came not of the record being processed: an earlier record's call, or nobody's.
+    pub(crate) fn blame(&mut self, error: ProcessError, policies: &Policies<'_>) -> Failure {
+        match error {
+            ProcessError::Call { source_index, offset, operator, reason } => {
+                if *policies.failed.choice != BadRecords::Fail {
+                    return self.fails_again(source_index, offset, operator, reason);
+                }
+                let of = self.sources.iter().find(|(source, _)| *source == source_index);
+                let topic = of.map_or_else(|| self.name.clone(), |(_, queue)| queue.partition.topic.to_string());
+                Failure::Fatal(Error::Operator { topic, partition: self.id.partition, offset, operator, reason })
+            }
+            error => Failure::Fatal(self.failed("commit", error)),
+        }
+    }
+
+    /// A record has failed and what it did can't be taken back: the transaction must be aborted, and the record is left out when
+    /// its turn comes again.
+    fn fails_again(&mut self, source: usize, offset: i64, operator: String, reason: String) -> Failure {
+        tracing::info!(
+            task = self.name,
+            offset,
+            operator,
+            reason,
+            "a record failed: its transaction is aborted to leave it out"
+        );
+        self.failing.insert((source, offset), (operator, reason));
+        Failure::Abort
+    }
+
+    /// Forgets records that fail and are behind what is committed.
+    fn forget_passed(&mut self) {
+        let sources = &self.sources;
+        self.failing.retain(|(source, offset), _| {
+            let queue = sources.iter().find(|(of, _)| of == source).map(|(_, queue)| queue);
+            queue.is_some_and(|queue| queue.committed.is_none_or(|committed| committed <= *offset))
+        });
     }
 
     /// The greatest timestamp processed, over all sources.
@@ -141,51 +211,5 @@ impl Task {
 impl std::fmt::Debug for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Task").field("name", &self.name).field("sources", &self.sources).finish_non_exhaustive()
-    }
-}
-
-/// A record that can't be used.
-struct Bad<'a> {
-    topic: &'a str,
-    partition: i32,
-    offset: i64,
-    reason: String,
-}
-
-impl Bad<'_> {
-    fn treat(
-        self,
-        policy: &BadRecords,
-        dead_letters: Option<OutputTopic>,
-        view: RecordView<'_>,
-        headers: &Headers,
-        out: &mut Output,
-    ) -> Result<(), Error> {
-        let Self { topic, partition, offset, reason } = self;
-        match (policy, dead_letters) {
-            (BadRecords::Skip, _) => {
-                tracing::warn!(topic, partition, offset, reason, "record skipped");
-                Ok(())
-            }
-            (BadRecords::DeadLetter(to), Some(target)) => {
-                tracing::warn!(topic, partition, offset, reason, to, "record sent to the dead-letter topic");
-                let headers = headers
-                    .with("__streams.errors.exception", Some(b"kappa.BadRecord"))
-                    .with("__streams.errors.message", Some(reason.as_bytes()))
-                    .with("__streams.errors.topic", Some(topic.as_bytes()))
-                    .with("__streams.errors.partition", Some(partition.to_string().as_bytes()))
-                    .with("__streams.errors.offset", Some(offset.to_string().as_bytes()));
-                let key = view.key.map(|bytes| out.batch.copy(bytes));
-                let value = view.value.map(|bytes| out.batch.copy(bytes));
-                let timestamp_ms = view.timestamp_ms.max(0);
-                let partition = partition.rem_euclid(target.partitions);
-                let topic = target.handle;
-                out.batch.entries.push(AppendEntry { topic, partition, timestamp_ms, key, value, headers });
-                Ok(())
-            }
-            (BadRecords::Fail | BadRecords::DeadLetter(_), _) => {
-                Err(Error::BadRecord { topic: topic.to_owned(), partition, offset, reason })
-            }
-        }
     }
 }

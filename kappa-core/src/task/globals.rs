@@ -168,10 +168,10 @@ mod tests {
         let globals = Globals::open(["g"], &state).unwrap();
         let table = globals.table(0).unwrap();
         assert!(!globals.is_ready());
-        table.apply([(&b"a"[..], Some(&b"1"[..]), 5), (b"b", Some(b""), 6)]).unwrap();
+        table.apply([(&b"a"[..], Some(&b"1"[..]), 5), (b"b", Some(&b""[..]), 6)]).unwrap();
         table.lock().write().unwrap();
         let version = table.version();
-        table.apply([(&b"a"[..], None, 7), (b"c", Some(b"3"), 8)]).unwrap();
+        table.apply([(&b"a"[..], None, 7), (b"c", Some(&b"3"[..]), 8)]).unwrap();
         assert!(table.version() > version);
         assert_eq!(value(table, "a"), None, "deleted in memory, there behind");
         assert_eq!(value(table, "b"), Some((b"".to_vec(), 6)));

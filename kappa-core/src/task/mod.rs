@@ -7,5 +7,5 @@ mod processor;
 
 pub use calls::{CallPool, CallRunner, InlineCalls, RunningCall};
 pub use globals::{GlobalRow, GlobalTable, Globals};
-pub use output::{Output, OutputTopic};
+pub use output::{Output, OutputMark, OutputTopic};
 pub use processor::{ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};

@@ -22,6 +22,14 @@ pub struct Output {
     keyless: u32,
 }
 
+/// A place in an output: see [`Output::mark`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutputMark {
+    entries: usize,
+    bytes: usize,
+    keyless: u32,
+}
+
 impl Output {
     /// An output of a task's partition over the plan's outputs, in their order.
     pub fn new(topics: Vec<OutputTopic>, task_partition: i32) -> Self {
@@ -33,6 +41,18 @@ impl Output {
         self.topics.clear();
         self.topics.extend_from_slice(topics);
         self.task_partition = task_partition;
+    }
+
+    /// Where the output stands.
+    pub fn mark(&self) -> OutputMark {
+        OutputMark { entries: self.batch.entries.len(), bytes: self.batch.bytes.len(), keyless: self.keyless }
+    }
+
+    /// Takes back what was written since `mark`, of which nothing has been appended yet.
+    pub fn rewind(&mut self, mark: OutputMark) {
+        self.batch.entries.truncate(mark.entries);
+        self.batch.bytes.truncate(mark.bytes);
+        self.keyless = mark.keyless;
     }
 
     /// Writes a record to output `output`, partitioned by its key bytes as Kafka's Java client does (murmur2);
@@ -57,17 +77,22 @@ impl Output {
         self.put(topic.handle, partition, timestamp_ms, headers, key, value)
     }
 
-    /// Writes a record to a partition of the caller's choosing; else as [`send`](Self::send).
+    /// The number of partitions of output `output`.
+    pub fn partitions(&self, output: usize) -> i32 {
+        self.topics[output].partitions
+    }
+
+    /// Writes a record to one partition of output `output`: as [`send`](Self::send), but the caller chooses.
     pub fn send_to<E>(
         &mut self,
-        (output, partition): (usize, i32),
+        output: usize,
+        partition: i32,
         timestamp_ms: i64,
         headers: &Headers,
         key: Option<&[u8]>,
         value: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let topic = self.topics[output];
-        self.put(topic.handle, partition, timestamp_ms, headers, key, value)
+        self.put(self.topics[output].handle, partition, timestamp_ms, headers, key, value)
     }
 
     /// Writes a changelog record: to the partition of the task's own number.

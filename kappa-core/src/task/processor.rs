@@ -40,12 +40,15 @@ pub struct TaskScope<'a> {
     pub calls: Arc<dyn CallRunner>,
     /// The process's global tables.
     pub globals: Globals,
+    /// What a failed record has done may have to be taken back: see [`TaskProcessor::undo`]. Costs an encoding of each changed
+    /// value.
+    pub undo_records: bool,
 }
 
 /// A record as it comes from a source topic.
 #[derive(Debug)]
 pub struct SourceRecord<'b> {
-    /// Offset, timestamp (never negative), key and value.
+    /// Offset, timestamp, key and value. The source decides what becomes of a negative timestamp.
     pub view: RecordView<'b>,
     /// The headers.
     pub headers: Headers,
@@ -71,6 +74,26 @@ pub enum ProcessError {
         /// What went wrong.
         reason: String,
     },
+    /// A call for an earlier record failed, which is seen only now.
+    #[error("operator {operator}: {reason}")]
+    Call {
+        /// The record's source, an index into the plan's sources.
+        source_index: usize,
+        /// The record's offset.
+        offset: i64,
+        /// The operator's name.
+        operator: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// An operator's schedule failed, or its beginning: no record's fault.
+    #[error("operator {operator}, not called for a record: {reason}")]
+    Unprovoked {
+        /// The operator's name.
+        operator: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// A state store failed.
     #[error(transparent)]
     State(#[from] StateError),
@@ -84,6 +107,12 @@ pub trait TaskProcessor: Send {
     /// Runs one record of source `source` (an index into the plan's sources) to the end of every chain.
     /// Writes go to `out` and to the buffers of the stores.
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError>;
+
+    /// Takes back what the last `process` did, which has failed, in stores and output; false where that can't be done: then the
+    /// transaction must be aborted. Only for tasks made with [`TaskScope::undo_records`]. The stream time stays.
+    fn undo(&mut self, _out: &mut Output) -> Result<bool, StateError> {
+        Ok(false)
+    }
 
     /// Passes on what the stores' buffers hold back (Kafka Streams: cache flush), upstream stores first,
     /// and writes all staged changes to the changelogs.
@@ -117,5 +146,21 @@ pub trait TaskProcessor: Send {
     /// anything was done that a commit must cover.
     fn advance(&mut self, _now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
         Ok(false)
+    }
+
+    /// Whether the times of source `source` are extracted.
+    fn extracts_time(&self, _source: usize) -> bool {
+        false
+    }
+
+    /// The time by which a record of source `source` is put in order with those of the others, where it is not the record's own:
+    /// where timestamps are extracted.
+    fn time_of(&self, _source: usize, _record: &SourceRecord<'_>) -> Option<i64> {
+        None
+    }
+
+    /// Whether an operator has asked for an early commit since the last call.
+    fn take_commit_request(&mut self) -> bool {
+        false
     }
 }

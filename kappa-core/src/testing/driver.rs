@@ -1,7 +1,7 @@
 //! The driver of tests.
 
 use super::world::World;
-use super::{TestError, TestInput, TestOutput, TestStore, WrittenRecord};
+use super::{Recording, TestError, TestInput, TestOutput, TestStore, WrittenRecord};
 use crate::codec::{Codec, SharedCodec};
 use crate::topology::{TopicRef, Topology};
 use std::cell::RefCell;
@@ -155,6 +155,34 @@ impl TestDriver {
     /// The names of the tasks: `<sub-topology>-<partition>`.
     pub fn tasks(&self) -> Vec<String> {
         self.world.borrow().task_names()
+    }
+
+    /// All that the test did so far: records piped in, commits, moves of the clock.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, testing::{Recording, TestDriver}, topology::Topology};
+    /// # fn topology() -> Topology {
+    /// #     let mut app = Topology::builder();
+    /// #     app.stream("in", utf8(), utf8()).group_by_key().count("counts").to("out");
+    /// #     app.build().expect("a topology")
+    /// # }
+    /// let driver = TestDriver::new(&topology())?;
+    /// driver.input("in", utf8(), utf8()).pipe("k", "x", 1)?;
+    /// let mut file = Vec::new();
+    /// driver.recording().write(&mut file)?;
+    ///
+    /// let again = TestDriver::new(&topology())?;
+    /// again.replay(&Recording::read(&file[..])?)?;
+    /// assert_eq!(again.output("out", utf8(), i64_be()).read_values()?, [Some(1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recording(&self) -> Recording {
+        Recording { steps: self.world.borrow().recorded.clone() }
+    }
+
+    /// Does again what was recorded, of this topology or another one that reads the same topics.
+    pub fn replay(&self, recording: &Recording) -> Result<(), TestError> {
+        self.world.borrow_mut().replay(recording)
     }
 
     /// Stops all tasks and starts them again on the state they have, as a restart of the process does. Commits first.

@@ -3,13 +3,16 @@
 mod driver;
 mod error;
 mod queues;
+mod recording;
 mod store;
+mod stored;
 mod topics;
 mod world;
 mod written;
 
 pub use driver::{TestDriver, TestOptions};
 pub use error::TestError;
+pub use recording::{Recorded, RecordedHeader, Recording};
 pub use store::TestStore;
 pub use topics::{TestInput, TestOutput, TestRecord};
 pub use written::WrittenRecord;

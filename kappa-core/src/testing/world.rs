@@ -6,30 +6,17 @@
 //! - A task that fails leaves nothing behind of what it had not committed.
 
 use super::queues::Queues;
-use super::{TestError, TestOptions};
-use crate::log::{Headers, RecordView, TopicHandle};
+use super::stored::Stored;
+use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
+use crate::log::{Header, TopicHandle};
 use crate::task::{
-    Globals, InlineCalls, Output, OutputTopic, ProcessError, Program as _, SourceRecord, TaskProcessor, TaskScope,
+    Globals, InlineCalls, Output, OutputTopic, ProcessError, Program as _, TaskProcessor, TaskScope,
 };
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A record as it lies in a topic.
-#[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) partition: i32,
-    pub(super) timestamp_ms: i64,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Headers,
-    /// The step of the test that it follows from.
-    pub(super) step: usize,
-    /// Its place in the order of writing, over all topics.
-    pub(super) sequence: u64,
-}
 
 /// A record of a changelog.
 #[derive(Debug, Clone)]
@@ -50,6 +37,8 @@ pub(super) struct World {
     pub(super) changelogs: BTreeMap<String, BTreeMap<i32, Vec<Logged>>>,
     pub(super) dropped: BTreeMap<&'static str, u64>,
     pub(super) now_ms: i64,
+    /// What the test did.
+    pub(super) recorded: Vec<Recorded>,
     /// The number of calls that could have made something happen.
     pub(super) step: usize,
     sequence: u64,
@@ -82,6 +71,7 @@ impl World {
             changelogs: BTreeMap::new(),
             dropped: BTreeMap::new(),
             now_ms: options.wall_clock_ms,
+            recorded: Vec::new(),
             step: 0,
             sequence: 0,
         };
@@ -124,6 +114,7 @@ impl World {
         let scope = TaskScope {
             calls: Arc::new(InlineCalls::default()),
             globals: self.globals.clone(),
+            undo_records: false,
             name: &name,
             partition,
             state: &state,
@@ -152,7 +143,8 @@ impl World {
 
     /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
     pub(super) fn restart(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
-        self.commit()?;
+        self.step += 1;
+        self.commit_all()?;
         let mut count = 0;
         for index in 0..self.tasks.len() {
             if !which(&self.tasks[index].name) {
@@ -195,9 +187,10 @@ impl World {
     /// Runs a record, and everything that follows from it.
     pub(super) fn pipe(&mut self, topic: &TopicRef, record: Stored) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(record.as_recorded(topic));
         self.pipe_global(topic, &record)?;
         if task_reads(&self.topology, topic) {
-            self.queues.push(topic, record);
+            self.queue(topic, record);
         }
         self.drain()
     }
@@ -222,9 +215,49 @@ impl World {
         Ok(())
     }
 
+    /// Does again what was recorded.
+    pub(super) fn replay(&mut self, recording: &Recording) -> Result<(), TestError> {
+        for step in &recording.steps {
+            match step {
+                Recorded::AdvanceMs(by_ms) => self.advance(*by_ms)?,
+                Recorded::Commit => self.commit()?,
+                Recorded::Record { topic, partition, timestamp_ms, key, value, headers } => {
+                    let topic = TopicRef::External(topic.clone());
+                    self.reads(&topic)?;
+                    let header = |header: &RecordedHeader| Header {
+                        name: header.name.as_str().into(),
+                        value: header.value.as_deref().map(Into::into),
+                    };
+                    let record = Stored {
+                        partition: *partition,
+                        timestamp_ms: *timestamp_ms,
+                        key: key.clone(),
+                        value: value.clone(),
+                        headers: headers.iter().map(header).collect(),
+                        step: self.step,
+                        sequence: 0,
+                    };
+                    self.pipe(&topic, record)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a record in front of the task that reads it.
+    fn queue(&mut self, topic: &TopicRef, record: Stored) {
+        let offset = self.queues.end(topic, record.partition);
+        let reader = self.tasks.iter().filter(|task| task.partition == record.partition).find_map(|task| {
+            let source = task.plan.sources.iter().position(|source| source.topic == *topic)?;
+            task.processor.time_of(source, &record.as_source(offset))
+        });
+        self.queues.push(topic, reader.unwrap_or(record.timestamp_ms), record);
+    }
+
     /// Moves the wall clock.
     pub(super) fn advance(&mut self, by_ms: i64) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(Recorded::AdvanceMs(by_ms));
         self.now_ms += by_ms;
         for index in 0..self.tasks.len() {
             let task = &mut self.tasks[index];
@@ -241,6 +274,11 @@ impl World {
     /// Commits all tasks, until nothing is left to be passed on.
     pub(super) fn commit(&mut self) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(Recorded::Commit);
+        self.commit_all()
+    }
+
+    fn commit_all(&mut self) -> Result<(), TestError> {
         loop {
             (0..self.tasks.len()).try_for_each(|task| self.commit_task(task))?;
             if self.queues.is_empty() {
@@ -270,7 +308,8 @@ impl World {
     /// A task has done something: it is committed, or at least what it wrote can be read.
     fn after(&mut self, index: usize) -> Result<(), TestError> {
         self.count_dropped(index);
-        match self.options.commit_every_record {
+        let commit = self.tasks[index].processor.take_commit_request() || self.options.commit_every_record;
+        match commit {
             true => self.commit_task(index),
             false => {
                 self.collect(index);
@@ -317,17 +356,18 @@ impl World {
     /// Moves what a task has written to where it is read. Says for each store whether its changelog has grown.
     fn collect(&mut self, index: usize) -> Vec<bool> {
         let task = &mut self.tasks[index];
-        let mut logged = vec![false; task.plan.stores.len()];
+        let plan = task.plan.clone();
+        let mut logged = vec![false; plan.stores.len()];
         let batch = std::mem::take(&mut task.out.batch);
         for entry in batch.entries {
             let bytes = |range: Range<u32>| batch.bytes[range.start as usize..range.end as usize].to_vec();
             let (key, value) = (entry.key.map(bytes), entry.value.map(bytes));
             let (partition, timestamp_ms, headers) = (entry.partition, entry.timestamp_ms, entry.headers);
             let output = entry.topic.0 as usize;
-            let topic = task.plan.outputs[output].clone();
+            let topic = plan.outputs[output].clone();
             if let TopicRef::Changelog(name) = &topic {
                 let logs = |store: &crate::topology::StorePlan| store.changelog == ChangelogSource::Own { output };
-                if let Some(store) = task.plan.stores.iter().position(logs) {
+                if let Some(store) = plan.stores.iter().position(logs) {
                     logged[store] = true;
                 }
                 let log = self.changelogs.entry(name.clone()).or_default().entry(partition).or_default();
@@ -338,7 +378,7 @@ impl World {
             self.sequence += 1;
             let record = Stored { partition, timestamp_ms, key, value, headers, step, sequence };
             if task_reads(&self.topology, &topic) {
-                self.queues.push(&topic, record.clone());
+                self.queue(&topic, record.clone());
             }
             self.written.entry(topic).or_default().push_back(record);
         }
@@ -348,10 +388,7 @@ impl World {
 
 impl Task {
     fn process(&mut self, source: usize, offset: i64, record: &Stored) -> Result<(), ProcessError> {
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        let view = RecordView { offset, timestamp_ms: record.timestamp_ms, key, value };
-        let record = SourceRecord { view, headers: record.headers.clone() };
-        self.processor.process(source, &record, &mut self.out)
+        self.processor.process(source, &record.as_source(offset), &mut self.out)
     }
 }
 

@@ -4,9 +4,10 @@ use super::TopicRef;
 use super::graph::{Graph, NodeId, OpenAs, StoreIndex};
 use super::planner::SubTopology;
 use crate::codec::SharedCodec;
+use crate::dsl::Timestamps;
 use crate::processor::{
-    CallSet, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Joint, Links, LogOnly, Materialized, Next,
-    OperatorTimes, Receiver, TaskState, TimeSlot,
+    CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogOnly,
+    Materialized, Next, OperatorTimes, Receiver, TaskState, TimeSlot,
 };
 use crate::task::{CallRunner, GlobalTable, Globals, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
@@ -17,6 +18,12 @@ use std::sync::Arc;
 pub(crate) trait Entry: Send {
     /// Runs one record to the end of every chain.
     fn enter(&mut self, record: &SourceRecord<'_>, cx: &mut Cx<'_>) -> Result<(), ProcessError>;
+
+    /// Whether records' times are extracted.
+    fn extracts_time(&self) -> bool;
+
+    /// The time by which a record is put in order with those of other sources, where that is not its own.
+    fn time_of(&self, record: &SourceRecord<'_>, state: &TaskState) -> Option<i64>;
 }
 
 /// A task being made.
@@ -32,6 +39,7 @@ pub(crate) struct Assembly<'a> {
     /// Names of operators that keep time.
     times: Vec<String>,
     calls: Vec<Option<Box<dyn CallSet>>>,
+    processors: Vec<Option<Box<dyn Hosted>>>,
     runner: Arc<dyn CallRunner>,
     globals: Globals,
 }
@@ -47,13 +55,14 @@ impl<'a> Assembly<'a> {
         };
         let stores = sub.stores.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let (joints, joint_of, flushes, times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (calls, runner) = (Vec::new(), Arc::clone(&scope.calls));
+        let (calls, processors, runner) = (Vec::new(), Vec::new(), Arc::clone(&scope.calls));
         let (partition, globals) = (scope.partition, scope.globals.clone());
         if !graph.globals.is_empty() && globals.table(graph.globals.len() - 1).is_none() {
             let reason = "the topology's global tables are not open".to_owned();
             return Err(StateError::Misuse { store: scope.name.to_owned(), reason });
         }
-        let mut assembly = Assembly { graph, sub, partition, joints, joint_of, flushes, times, calls, runner, globals };
+        let mut assembly =
+            Assembly { graph, sub, partition, joints, joint_of, flushes, times, calls, processors, runner, globals };
         let entries = sub.sources.iter().map(|source| assembly.entry(*source)).collect();
         for index in &sub.stores {
             if let Some(flush) = &graph.stores[*index].flush {
@@ -63,8 +72,15 @@ impl<'a> Assembly<'a> {
         assembly.flushes.sort_by_key(|(order, _)| *order);
         let flushes = assembly.flushes.into_iter().map(|(_, flush)| flush).collect();
         let times = OperatorTimes::new(assembly.times);
-        let state = TaskState::new(stores, assembly.joints, assembly.calls, times, scope.cache_bytes_per_store == 0);
-        Ok(FusedTask::new(entries, flushes, state))
+        let state = TaskState::new(
+            stores,
+            assembly.joints,
+            assembly.calls,
+            assembly.processors,
+            times,
+            scope.cache_bytes_per_store == 0,
+        );
+        Ok(FusedTask::new(entries, flushes, state, scope.undo_records))
     }
 
     fn entry(&mut self, source: NodeId) -> Box<dyn Entry> {
@@ -157,7 +173,32 @@ impl<'a> Assembly<'a> {
     /// What a user's processor is connected to.
     pub(crate) fn links(&self, node: NodeId, stores: &[StoreIndex]) -> Links {
         let stores = stores.iter().filter_map(|index| Some((*index, self.slot(*index)?))).collect();
-        Links { name: self.name(node), stores, sources: self.sources(), partition: self.partition }
+        let (place, sources) = (usize::MAX, self.sources());
+        Links { name: self.name(node), place, stores, sources, partition: self.partition }
+    }
+
+    /// What follows a user's processor, child by child.
+    pub(crate) fn children<K: 'static, V: 'static>(&mut self, node: NodeId) -> Children<K, V> {
+        let ids = self.graph.nodes[node].children.clone();
+        let named = |child: &NodeId| self.graph.child_names.iter().find(|(id, _)| id == child);
+        let names = ids.iter().map(|child| named(child).map(|(_, name)| name.clone())).collect();
+        Children { all: ids.iter().map(|child| self.make(*child)).collect(), names }
+    }
+
+    /// How a source gives records their times, where that was said.
+    pub(crate) fn timestamps<K: 'static, V: 'static>(&self, source: NodeId) -> Option<Timestamps<K, V>> {
+        let (_, said) = self.graph.timestamps.iter().find(|(node, _)| *node == source)?;
+        said.downcast_ref::<Timestamps<K, V>>().cloned()
+    }
+
+    /// A place for a user's processor, which `make` is told.
+    pub(crate) fn host(&mut self, make: impl FnOnce(&mut Self, usize) -> Box<dyn Hosted>) -> usize {
+        let place = self.processors.len();
+        // Processors behind it take their places meanwhile.
+        self.processors.push(None);
+        let hosted = make(self, place);
+        self.processors[place] = Some(hosted);
+        place
     }
 
     /// A time that `node` keeps and that survives restarts: see [`OperatorTimes`]. `what` tells several of a node apart.

@@ -1,113 +1,88 @@
-//! The cells of a buffer: everything it knows of a key, in one place, found by one hash look-up.
+//! The cells of a buffer: the typed values it knows, each found by one hash look-up.
+//!
+//! A cell is a cache of what lies behind it, but for the time that it is dirty. Which clean cell goes first: cells begin
+//! *young*, in a queue that may take a small part of the room; at its end those that were used again move to the *settled*
+//! ones, the others go. A key that is new to the store is not likely to come again, so many new keys turn over a small part
+//! of the memory; one that the store has already is settled at once.
 //!
 //! **Invariants:**
-//! - `clean_bytes` and `dirty_bytes` are the sums of what the cells were counted with, each cell in at
-//!   most one of them.
-//! - A cell that is dirty, staged or committed is never removed by `sweep`; it only loses a typed value
-//!   that can be decoded again.
+//! - Every cell is in exactly one of the two queues, from its insertion to its removal.
+//! - `dirty_bytes` is what the dirty cells were counted with, `young_bytes` and `settled_bytes` all of the queue's.
+//! - A dirty cell is never removed by `sweep`.
 //! - Nothing iterates over the hash table, so its order is never seen.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::rows::spread;
 use super::small::Small;
+
+/// The young cells' part of the room: enough for some transactions.
+const YOUNG_PART: usize = 16;
 
 /// The typed value of a key, as reads see it.
 #[derive(Debug)]
 pub(super) enum Current<V> {
-    /// Not decoded; to be loaded from the newest bytes.
+    /// Not decoded: an update has not ended.
     Unknown,
     Absent,
     Present(V),
 }
 
-/// What a layer has of a key.
-#[derive(Debug)]
-pub(super) enum Encoded {
-    /// The layer says nothing.
-    Nothing,
-    Deleted,
-    Row(Small),
-}
-
-impl Encoded {
-    pub(super) fn is_nothing(&self) -> bool {
-        matches!(self, Encoded::Nothing)
-    }
-
-    /// Bytes of the value in the layer.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Encoded::Row(row) => row.len(),
-            _ => 0,
-        }
-    }
-}
-
-/// What the store behind is known to have of a key.
+/// What there was of a key when it was last staged, or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stored {
+pub(super) enum Last {
     Unknown,
     Absent,
     Present,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counted {
-    No,
-    Clean,
-    Dirty,
-}
-
 #[derive(Debug)]
 pub(super) struct Cell<V> {
     pub(super) key: Small,
-    hash: u64,
+    pub(super) hash: u64,
     pub(super) current: Current<V>,
     pub(super) timestamp_ms: i64,
     /// The number of the last write, for the order of staging.
     pub(super) written: u64,
-    /// Encoded in the running transaction.
-    pub(super) staged: Encoded,
-    /// Encoded in committed transactions, not yet in the store behind.
-    pub(super) committed: Encoded,
-    pub(super) stored: Stored,
-    /// The row in the store behind; only where old values are kept.
-    pub(super) stored_row: Option<Box<[u8]>>,
+    /// The row of `last`; only where old values are kept.
+    pub(super) last_row: Option<Box<[u8]>>,
+    /// Encoded length of the value when it was last seen.
+    value_len: u32,
+    pub(super) last: Last,
     pub(super) dirty: bool,
     referenced: bool,
-    counted: Counted,
-    counted_bytes: u32,
-    /// Its place in the ring while it is counted clean.
-    ring_at: u32,
-    /// Encoded length of the value when it was last seen.
-    pub(super) value_len: u32,
+    settled: bool,
 }
 
 impl<V> Cell<V> {
-    /// Whether the cell holds something that is not yet in the store behind.
-    pub(super) fn is_pinned(&self) -> bool {
-        self.dirty || !self.staged.is_nothing() || !self.committed.is_nothing()
+    /// The cell, its place in table, slots and queue, the key, and a value of about its encoded size.
+    fn bytes(&self) -> usize {
+        let rows = if self.last_row.is_some() { 2 } else { 1 };
+        size_of::<Option<Cell<V>>>() + 16 + self.key.len() + rows * self.value_len as usize
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    hash: u32,
+    cell: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct Cells<V> {
-    table: HashTable<u32>,
+    table: HashTable<Slot>,
     slots: Vec<Option<Cell<V>>>,
     free: Vec<u32>,
-    /// Keys in order; made by the first scan and kept up from then on, so that stores which are never
-    /// scanned don't pay for it.
-    ordered: Option<BTreeMap<Box<[u8]>, u32>>,
     hasher: FixedState,
-    /// The cells counted clean, for the hand of the clock to walk over.
-    ring: Vec<u32>,
-    hand: usize,
-    pub(super) clean_bytes: usize,
+    young: VecDeque<u32>,
+    settled: VecDeque<u32>,
+    young_bytes: usize,
+    settled_bytes: usize,
     pub(super) dirty_bytes: usize,
 }
 
@@ -117,12 +92,12 @@ impl<V> Cells<V> {
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            ordered: None,
             // A fixed seed: runs repeat exactly.
             hasher: FixedState::with_seed(0x6b61_7070_615f_7374),
-            ring: Vec::new(),
-            hand: 0,
-            clean_bytes: 0,
+            young: VecDeque::new(),
+            settled: VecDeque::new(),
+            young_bytes: 0,
+            settled_bytes: 0,
             dirty_bytes: 0,
         }
     }
@@ -131,36 +106,42 @@ impl<V> Cells<V> {
         self.hasher.hash_one(key)
     }
 
+    fn slot(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        let (slots, part) = (&self.slots, hash as u32);
+        let same =
+            |slot: &Slot| slot.hash == part && matches!(&slots[slot.cell as usize], Some(cell) if *cell.key == *key);
+        self.table.find(spread(part), same).map(|slot| slot.cell)
+    }
+
     /// The cell of a key; marks it as used of late.
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
-        let slots = &self.slots;
-        let found = self.table.find(hash, |&at| matches!(&slots[at as usize], Some(cell) if *cell.key == *key));
-        let index = *found?;
-        if let Some(cell) = &mut self.slots[index as usize] {
-            cell.referenced = true;
-        }
+        let index = self.slot(hash, key)?;
+        self[index].referenced = true;
         Some(index)
     }
 
-    /// Adds a cell for a key that has none.
-    pub(super) fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
+    /// The cell of a key, for a look that does not count as use.
+    pub(super) fn peek(&self, hash: u64, key: &[u8]) -> Option<&Cell<V>> {
+        self.slot(hash, key).map(|index| &self[index])
+    }
+
+    /// Adds a cell for a key that has none. `settled` says that the key was there before.
+    pub(super) fn insert(&mut self, hash: u64, key: &[u8], last: Last, value_len: usize) -> u32 {
+        let settled = last == Last::Present;
         let cell = Cell {
             key: key.into(),
             hash,
             current: Current::Unknown,
             timestamp_ms: 0,
             written: 0,
-            staged: Encoded::Nothing,
-            committed: Encoded::Nothing,
-            stored: Stored::Unknown,
-            stored_row: None,
+            last_row: None,
+            value_len: u32::try_from(value_len).unwrap_or(u32::MAX),
+            last,
             dirty: false,
             referenced: false,
-            counted: Counted::No,
-            counted_bytes: 0,
-            ring_at: 0,
-            value_len: 0,
+            settled,
         };
+        let bytes = cell.bytes();
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = Some(cell);
@@ -171,89 +152,107 @@ impl<V> Cells<V> {
                 u32::try_from(self.slots.len() - 1).expect("four thousand million cells don't fit into memory")
             }
         };
-        let slots = &self.slots;
-        let hash_of = |&at: &u32| slots[at as usize].as_ref().map_or(0, |cell| cell.hash);
-        self.table.insert_unique(hash, index, hash_of);
-        if let Some(ordered) = &mut self.ordered {
-            ordered.insert(key.into(), index);
+        let slot = Slot { hash: hash as u32, cell: index };
+        self.table.insert_unique(spread(slot.hash), slot, |slot| spread(slot.hash));
+        if settled {
+            self.settled.push_back(index);
+            self.settled_bytes += bytes;
+        } else {
+            self.young.push_back(index);
+            self.young_bytes += bytes;
         }
         index
     }
 
-    pub(super) fn remove(&mut self, index: u32) {
-        self.discount(index);
+    /// Takes a cell away that is in no queue any more.
+    fn remove(&mut self, index: u32) {
         let Some(cell) = self.slots[index as usize].take() else { return };
-        if let Ok(entry) = self.table.find_entry(cell.hash, |&at| at == index) {
-            entry.remove();
+        let bytes = cell.bytes();
+        if cell.settled {
+            self.settled_bytes -= bytes;
+        } else {
+            self.young_bytes -= bytes;
         }
-        if let Some(ordered) = &mut self.ordered {
-            ordered.remove(&*cell.key);
+        if cell.dirty {
+            self.dirty_bytes -= bytes;
+        }
+        if let Ok(entry) = self.table.find_entry(spread(cell.hash as u32), |slot| slot.cell == index) {
+            entry.remove();
         }
         self.free.push(index);
     }
 
+    /// A cell is dirty from now on.
+    pub(super) fn make_dirty(&mut self, index: u32) {
+        let cell = &mut self[index];
+        cell.dirty = true;
+        let bytes = cell.bytes();
+        self.dirty_bytes += bytes;
+    }
+
+    /// A cell is clean from now on; its value, where there is one, takes `value_len` bytes encoded.
+    pub(super) fn make_clean(&mut self, index: u32, value_len: usize, last: Last, last_row: Option<Box<[u8]>>) {
+        let cell = &mut self[index];
+        let before = cell.bytes();
+        cell.dirty = false;
+        cell.last = last;
+        cell.last_row = last_row;
+        cell.value_len = u32::try_from(value_len).unwrap_or(u32::MAX);
+        let (after, settled) = (cell.bytes(), cell.settled);
+        self.dirty_bytes -= before;
+        let queue = if settled { &mut self.settled_bytes } else { &mut self.young_bytes };
+        *queue = *queue - before + after;
+    }
+
+    /// A cell is not dirty after all: the row last staged is still its newest.
+    pub(super) fn clean_again(&mut self, index: u32) {
+        let cell = &mut self[index];
+        cell.dirty = false;
+        let bytes = cell.bytes();
+        self.dirty_bytes -= bytes;
+    }
+
+    /// Whether there is a cell of this number.
     pub(super) fn has(&self, index: u32) -> bool {
-        self.slots[index as usize].is_some()
+        self.slots.get(index as usize).is_some_and(Option::is_some)
     }
 
-    /// Counts a cell anew after its value, or what it is to the buffer, has changed.
-    pub(super) fn recount(&mut self, index: u32) {
-        self.discount(index);
-        let cell = self.slots[index as usize].as_mut().expect("only cells that are there are counted");
-        // The cell, its place in table, slots and ring, the key, and a value of about its encoded size.
-        let bytes = size_of::<Option<Cell<V>>>() + 12 + cell.key.len() + cell.value_len as usize;
-        cell.counted_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        match (cell.dirty, &cell.current) {
-            (true, _) => {
-                cell.counted = Counted::Dirty;
-                self.dirty_bytes += cell.counted_bytes as usize;
-            }
-            (false, Current::Unknown) => {}
-            (false, _) => {
-                cell.counted = Counted::Clean;
-                self.clean_bytes += cell.counted_bytes as usize;
-                cell.ring_at = self.ring.len() as u32;
-                self.ring.push(index);
-            }
-        }
+    /// Gives a cell that was just inserted the row that it was read from.
+    pub(super) fn keep_row(&mut self, index: u32, row: &[u8]) {
+        let cell = &mut self[index];
+        let before = cell.bytes();
+        cell.last_row = Some(row.into());
+        let (more, settled) = (cell.bytes() - before, cell.settled);
+        *(if settled { &mut self.settled_bytes } else { &mut self.young_bytes }) += more;
     }
 
-    fn discount(&mut self, index: u32) {
-        let Some(cell) = &mut self.slots[index as usize] else { return };
-        let ring_at = cell.ring_at;
-        match std::mem::replace(&mut cell.counted, Counted::No) {
-            Counted::No => {}
-            Counted::Dirty => self.dirty_bytes -= cell.counted_bytes as usize,
-            Counted::Clean => {
-                self.clean_bytes -= cell.counted_bytes as usize;
-                self.ring.swap_remove(ring_at as usize);
-                if let Some(&moved) = self.ring.get(ring_at as usize)
-                    && let Some(moved) = &mut self.slots[moved as usize]
-                {
-                    moved.ring_at = ring_at;
-                }
-            }
-        }
+    /// Bytes that are there only to be found again.
+    pub(super) fn clean_bytes(&self) -> usize {
+        self.young_bytes + self.settled_bytes - self.dirty_bytes
     }
 
-    /// Takes clean typed values away until they fit into `bound` bytes, by second chance, looking at no
-    /// more than `steps` cells. `keep` stays.
+    /// Takes clean cells away until they fit into `bound` bytes, the young ones into a part of it, looking at no more than
+    /// `steps` cells. `keep` stays.
     pub(super) fn sweep(&mut self, bound: usize, steps: usize, keep: Option<u32>) {
         for _ in 0..steps {
-            if self.clean_bytes <= bound || self.ring.is_empty() {
+            let young = self.young_bytes > bound / YOUNG_PART && !self.young.is_empty();
+            if !young && self.clean_bytes() <= bound {
                 return;
             }
-            if self.hand >= self.ring.len() {
-                self.hand = 0;
-            }
-            let index = self.ring[self.hand];
-            let Some(cell) = &mut self.slots[index as usize] else { return };
-            if keep == Some(index) || cell.referenced {
+            let first =
+                if young || self.settled.is_empty() { self.young.pop_front() } else { self.settled.pop_front() };
+            let Some(index) = first else { return };
+            let cell = &mut self[index];
+            if cell.referenced && !cell.settled {
+                let bytes = cell.bytes();
+                cell.settled = true;
                 cell.referenced = false;
-                self.hand += 1;
-            } else if cell.is_pinned() {
-                cell.current = Current::Unknown;
-                self.discount(index);
+                self.young_bytes -= bytes;
+                self.settled_bytes += bytes;
+                self.settled.push_back(index);
+            } else if cell.dirty || cell.referenced || keep == Some(index) {
+                cell.referenced = false;
+                if cell.settled { self.settled.push_back(index) } else { self.young.push_back(index) }
             } else {
                 self.remove(index);
             }
@@ -262,26 +261,48 @@ impl<V> Cells<V> {
 
     /// As many steps as it takes to look at every cell twice.
     pub(super) fn full_round(&self) -> usize {
-        2 * self.ring.len()
+        2 * (self.young.len() + self.settled.len())
     }
 
-    /// The keys in order.
-    pub(super) fn ordered(&mut self) -> &BTreeMap<Box<[u8]>, u32> {
+    /// Forgets these cells.
+    pub(super) fn forget(&mut self, indexes: impl IntoIterator<Item = u32>) {
+        for index in indexes {
+            self.remove(index);
+        }
         let slots = &self.slots;
-        self.ordered.get_or_insert_with(|| {
-            let cells = slots.iter().enumerate();
-            cells.filter_map(|(at, cell)| Some((Box::from(&*cell.as_ref()?.key), at as u32))).collect()
-        })
+        let there = |index: &u32| slots[*index as usize].is_some();
+        self.young.retain(there);
+        self.settled.retain(there);
     }
 
-    /// The keys in order, where [`Self::ordered`] was called before.
-    pub(super) fn ordered_now(&self) -> Option<&BTreeMap<Box<[u8]>, u32>> {
-        self.ordered.as_ref()
+    /// The cell of a key, as a number.
+    pub(super) fn index_of(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.slot(hash, key)
     }
 
     /// Forgets all cells.
     pub(super) fn clear(&mut self) {
         *self = Self::new();
+    }
+
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let mut seen = vec![false; self.slots.len()];
+        let (mut bytes, mut dirty) = ([0, 0], 0);
+        for (settled, queue) in [(false, &self.young), (true, &self.settled)] {
+            for index in queue {
+                assert!(!std::mem::replace(&mut seen[*index as usize], true), "cell {index} is queued twice");
+                let cell = &self[*index];
+                assert_eq!(cell.settled, settled);
+                bytes[usize::from(settled)] += cell.bytes();
+                dirty += if cell.dirty { cell.bytes() } else { 0 };
+                assert_eq!(self.slot(cell.hash, &cell.key), Some(*index));
+            }
+        }
+        let there: Vec<bool> = self.slots.iter().map(Option::is_some).collect();
+        assert_eq!(seen, there);
+        assert_eq!(self.table.len(), there.iter().filter(|there| **there).count());
+        assert_eq!(([self.young_bytes, self.settled_bytes], self.dirty_bytes), (bytes, dirty));
     }
 }
 
@@ -289,12 +310,12 @@ impl<V> Index<u32> for Cells<V> {
     type Output = Cell<V>;
 
     fn index(&self, index: u32) -> &Cell<V> {
-        self.slots[index as usize].as_ref().expect("lists of cells name only cells that are there")
+        self.slots[index as usize].as_ref().expect("queues and lists of cells name only cells that are there")
     }
 }
 
 impl<V> IndexMut<u32> for Cells<V> {
     fn index_mut(&mut self, index: u32) -> &mut Cell<V> {
-        self.slots[index as usize].as_mut().expect("lists of cells name only cells that are there")
+        self.slots[index as usize].as_mut().expect("queues and lists of cells name only cells that are there")
     }
 }

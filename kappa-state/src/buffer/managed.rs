@@ -1,19 +1,27 @@
-//! What the runtime sees of a buffered store: commit, abort, writing the committed layer, restore.
+//! What the runtime sees of a buffered store: commit, abort, writing the tail, restore.
 
 use std::mem;
+use std::ops::Bound;
 
 use super::BufferedStore;
-use super::cell::{Current, Encoded, Stored};
-use super::restoring::{Restoring, first_bytes};
-use crate::{Layer, ManagedStore, Mark, StateError, StoreId};
+use super::filter::{Filter, Knowledge};
+use super::restoring::Restoring;
+use super::rows::Rows;
+use crate::{Direction, Layer, ManagedStore, Mark, RestoringBytes, StateError, StoreId};
+
+/// Look-ups in vain after which a filter is worth a walk over the store.
+const WALK_AFTER: u32 = if cfg!(test) { 2 } else { 1_000 };
+/// Keys walked over at a time: about a millisecond.
+const WALK_KEYS: usize = if cfg!(test) { 3 } else { 5_000 };
+
+/// A restore writes steps of about so many bytes, if it is not told to before.
+const STEP_BYTES: usize = 32 * 1024 * 1024;
 
 /// What is committed and not yet in the store behind.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    /// The cells that have a committed row.
-    pub(super) cells: Vec<u32>,
+    pub(super) rows: Rows,
     records: u64,
-    bytes: u64,
     /// When the oldest was committed.
     since_ms: Option<i64>,
 }
@@ -22,69 +30,65 @@ impl<V: 'static> BufferedStore<V> {
     fn flush_is_due(&self, now_ms: i64) -> bool {
         let bound = &self.options.tail_bound;
         let old = self.tail.since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= bound.age_ms);
-        old || self.tail.records >= bound.records || self.tail.bytes >= bound.bytes
+        old || self.tail.records >= bound.records || self.tail.rows.live_bytes() as u64 >= bound.bytes
     }
 
-    /// Writes the committed layer; where that fails it is as before.
+    /// Writes the tail; where that fails it is as before.
     fn write_tail(&mut self) -> Result<(), StateError> {
         let Some(mark) = self.mark.clone() else { return Ok(()) };
-        let order = self.sorted_tail();
-        let entry = |&index: &u32| {
-            let cell = &self.cells[index];
-            let row = match &cell.committed {
-                Encoded::Row(row) => Some(&**row),
-                _ => None,
-            };
-            (&*cell.key, row)
-        };
-        let layer = Layer { entries: order.iter().map(entry).collect() };
-        self.store.apply(&layer, &mark)?;
-        for index in order {
-            self.settle(index);
+        let rows = &self.tail.rows;
+        self.store.apply_sorted(&mut rows.sorted(&rows.order()), &mark)?;
+        self.tail.rows.clear();
+        self.tail.records = 0;
+        self.tail.since_ms = None;
+        if self.overlay.is_kept() {
+            self.begin_overlay();
         }
-        self.tail = Tail::default();
-        self.cells.sweep(self.options.cache_bytes, self.cells.full_round(), None);
         Ok(())
     }
 
-    /// The cells of the tail by key.
-    fn sorted_tail(&self) -> Vec<u32> {
-        let mut order: Vec<(u64, u32)> =
-            self.tail.cells.iter().map(|&index| (first_bytes(&self.cells[index].key), index)).collect();
-        // Most keys differ in their first bytes: only the others are looked up.
-        order.sort_unstable_by(|(a_first, a), (b_first, b)| {
-            a_first.cmp(b_first).then_with(|| self.cells[*a].key.cmp(&self.cells[*b].key))
-        });
-        order.into_iter().map(|(_, index)| index).collect()
+    /// Begins to keep the keys that a scan finds in the buffer.
+    pub(super) fn begin_overlay(&mut self) {
+        let dirty = self.dirty.iter().map(|&index| &*self.cells[index].key);
+        let rows = self.staged.iter().chain(self.tail.rows.iter()).map(|(_, key, _)| key);
+        self.overlay.begin(dirty.chain(rows));
     }
 
-    /// The committed row of a cell is in the store behind.
-    fn settle(&mut self, index: u32) {
-        let cell = &mut self.cells[index];
-        let row = match mem::replace(&mut cell.committed, Encoded::Nothing) {
-            Encoded::Row(row) => Some(row),
-            _ => None,
-        };
-        cell.stored = if row.is_some() { Stored::Present } else { Stored::Absent };
-        cell.stored_row = row.filter(|_| self.options.keep_old).map(|row| Box::from(&*row));
-        if !cell.is_pinned() && !matches!(cell.current, Current::Present(_)) {
-            self.cells.remove(index);
+    /// Takes the keys of the next part of the store into the filter, where it does not know them and that would help.
+    fn walk(&mut self) -> Result<(), StateError> {
+        let bytes_max = self.filter_bound();
+        if matches!(self.filter, Knowledge::Nothing { in_vain } if in_vain >= WALK_AFTER) {
+            self.filter = Knowledge::Some { filter: Filter::default(), walked: Vec::new() };
+            for (_, key, _) in self.staged.iter().chain(self.tail.rows.iter()) {
+                self.filter.add(self.cells.hash(key), bytes_max);
+            }
         }
-    }
-
-    fn write_restored(&mut self) -> Result<(), StateError> {
-        let Some(restoring) = &mut self.restoring else { return Ok(()) };
-        let operator_time = self.store.mark().map(|mark| mark.operator_time.clone()).unwrap_or_default();
-        let mark = Mark { changelog_offset: restoring.next_offset, operator_time };
-        // Where that fails everything is still there.
-        self.store.apply(&restoring.layer(), &mark)?;
-        restoring.clear();
-        self.cells.clear();
+        let Knowledge::Some { filter, walked } = &mut self.filter else { return Ok(()) };
+        // The empty key comes before all others, and is not walked over: it is taken as there.
+        let hash_of = |key: &[u8]| self.cells.hash(key);
+        let mut fits = filter.add(hash_of(&[]), bytes_max);
+        let mut left = WALK_KEYS;
+        let mut cursor = self.store.scan(Bound::Excluded(walked), Bound::Unbounded, Direction::Forward)?;
+        let mut last = Vec::new();
+        while left > 0 && fits {
+            let Some((key, _)) = cursor.next()? else { break };
+            fits = filter.add(hash_of(key), bytes_max);
+            last.clear();
+            last.extend_from_slice(key);
+            left -= 1;
+        }
+        drop(cursor);
+        *walked = last;
+        if !fits {
+            self.filter = Knowledge::TooMany;
+        } else if left > 0 {
+            self.filter = Knowledge::All(mem::take(filter));
+        }
         Ok(())
     }
 
     fn is_quiet(&self) -> bool {
-        self.dirty.is_empty() && self.staged.is_empty() && self.tail.cells.is_empty()
+        self.dirty.is_empty() && self.staged.is_empty() && self.tail.rows.is_empty()
     }
 }
 
@@ -112,23 +116,46 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
         if !self.is_quiet() {
             return Err(self.misuse("a restore needs a buffer without changes"));
         }
+        if self.restoring.is_none() {
+            // What was read before the restore is no longer what lies behind.
+            self.cells.clear();
+        }
         let restoring = self.restoring.get_or_insert_with(|| Restoring::from(next_offset));
         for (key, value, timestamp_ms) in records {
+            // A filter would cost a third more, and many stores never need one: it can still walk over what was restored.
+            self.filter = Knowledge::of(false);
             restoring.put(key, value, timestamp_ms);
         }
         // Only now: a step that is written in mid-batch would need a mark in mid-batch.
         restoring.next_offset = next_offset;
-        if restoring.is_step() {
-            self.write_restored()?;
-        }
-        Ok(())
+        if restoring.bytes().gathered >= STEP_BYTES { self.begin_write_restored() } else { Ok(()) }
+    }
+
+    fn restoring_bytes(&self) -> RestoringBytes {
+        self.restoring.as_ref().map(Restoring::bytes).unwrap_or_default()
+    }
+
+    fn begin_write_restored(&mut self) -> Result<(), StateError> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        let operator_time = self.mark.as_ref().map_or(&[][..], |mark| &mark.operator_time);
+        restoring.begin_step(&mut *self.store, operator_time)
+    }
+
+    fn end_write_restored(&mut self) -> Result<(), StateError> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        restoring.end_step(&mut *self.store)
     }
 
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
         if !self.is_quiet() {
             return Err(self.misuse("a restore needs a buffer without changes"));
         }
-        self.write_restored()?;
+        if let Some(restoring) = &mut self.restoring {
+            // The last step and the end of the restore are one file.
+            restoring.next_offset = next_offset;
+            restoring.begin_step(&mut *self.store, operator_time)?;
+            restoring.end_step(&mut *self.store)?;
+        }
         let mark = Mark { changelog_offset: next_offset, operator_time: operator_time.to_vec() };
         if self.store.mark() != Some(&mark) {
             self.store.apply(&Layer::default(), &mark)?;
@@ -148,20 +175,18 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
             return Err(self.misuse("a commit before the restore has ended"));
         }
         self.undo.end();
-        for index in self.staged.drain(..) {
-            let cell = &mut self.cells[index];
-            let staged = mem::replace(&mut cell.staged, Encoded::Nothing);
-            self.tail.bytes += (cell.key.len() + staged.len()) as u64;
-            match mem::replace(&mut cell.committed, staged) {
-                Encoded::Nothing => self.tail.cells.push(index),
-                replaced => self.tail.bytes -= (cell.key.len() + replaced.len()) as u64,
+        if self.tail.rows.is_empty() {
+            mem::swap(&mut self.tail.rows, &mut self.staged);
+        } else {
+            for (hash, key, row) in self.staged.iter() {
+                self.tail.rows.set(hash, key, row);
             }
+            self.staged.clear();
         }
         self.tail.records += mem::take(&mut self.staged_records);
-        self.staged_bytes = 0;
         let before = self.mark.as_ref().map_or(0, |mark| mark.changelog_offset);
         let mark = Mark { changelog_offset: changelog_offset.unwrap_or(before), operator_time: operator_time.to_vec() };
-        if self.mark.as_ref() != Some(&mark) || !self.tail.cells.is_empty() {
+        if self.mark.as_ref() != Some(&mark) || !self.tail.rows.is_empty() {
             self.tail.since_ms.get_or_insert(now_ms);
             self.mark = Some(mark);
         }
@@ -170,23 +195,13 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
 
     fn aborted(&mut self) {
         self.undo.end();
-        for index in self.dirty.drain(..).chain(self.staged.drain(..)) {
-            // A cell can be in both lists.
-            if !self.cells.has(index) {
-                continue;
-            }
-            let cell = &mut self.cells[index];
-            cell.dirty = false;
-            cell.staged = Encoded::Nothing;
-            if cell.committed.is_nothing() {
-                self.cells.remove(index);
-            } else {
-                cell.current = Current::Unknown;
-                self.cells.recount(index);
-            }
-        }
+        let cells = &self.cells;
+        let mut gone: Vec<u32> = self.staged.iter().filter_map(|(hash, key, _)| cells.index_of(hash, key)).collect();
+        gone.append(&mut self.dirty);
+        // Those that were left in mid-update are not dirty.
+        self.cells.forget(gone);
+        self.staged.clear();
         self.staged_records = 0;
-        self.staged_bytes = 0;
     }
 
     fn begin_record(&mut self) {
@@ -199,11 +214,14 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
 
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
         let waiting = self.tail.since_ms.is_some();
-        if waiting && (force || self.flush_is_due(now_ms)) { self.write_tail() } else { Ok(()) }
+        if waiting && (force || self.flush_is_due(now_ms)) {
+            self.write_tail()?;
+        }
+        if self.restoring.is_some() { Ok(()) } else { self.walk() }
     }
 
     fn dirty_bytes(&self) -> usize {
-        self.cells.dirty_bytes + self.staged_bytes
+        self.cells.dirty_bytes + self.staged.live_bytes()
     }
 
     fn tail_records(&self) -> u64 {

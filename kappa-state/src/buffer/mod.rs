@@ -1,24 +1,30 @@
 //! A write-back buffer of typed values in front of a store of bytes.
 //!
 //! A key that is updated again and again stays a typed value: it is encoded once a transaction, when it
-//! is staged, for changelog and store together. What is committed waits, encoded, in the committed layer
+//! is staged, for changelog and store together. What is committed waits, encoded, in the tail
 //! until it is written in one sorted step: the buffer is the memtable.
 //!
-//! Each key the buffer knows has one cell with up to four versions of it: the typed value (dirty, or a
-//! copy of the newest bytes), the staged row, the committed row, and what is known of the store behind.
-//! Reads take the first there is.
+//! Reads take the first there is of: the key's cell (a typed value, dirty or a copy of what lies behind), the row
+//! staged in the running transaction, the row in the tail, and the row in the store behind. A filter knows which keys
+//! the last three may have, so a key never seen before costs none of these look-ups.
 //!
-//! Memory is counted by cell: its own size, the key, and the encoded length of the value as last seen (so
+//! Memory of cells is counted by cell: its own size, the key, and the encoded length of the value as last seen (so
 //! a value that grows while dirty is counted with its former length until it is staged).
 //!
 //! **Invariants:**
-//! - A cell is in `dirty` exactly when it is dirty, in `staged` when it has a staged row or deletion, in
-//!   `tail` when it has a committed one; cells in a list are never removed.
-//! - Only committed rows go to the store behind, and they leave the buffer only after they are there.
+//! - A cell is in `dirty` exactly when it is dirty. One that is clean says what staged rows, tail and store say together,
+//!   and may go at any time.
+//! - Only the tail goes to the store behind, and it leaves the buffer only after it is there.
+//! - Where the filter knows its store, it has every key of the staged rows, the tail and the store.
+//! - `overlay`, where it is kept, has every key that is dirty, staged or in the tail; it may have others.
 
+mod arena;
 mod cell;
+mod filter;
 mod managed;
+mod overlay;
 mod restoring;
+mod rows;
 mod scan;
 mod small;
 mod stage;
@@ -32,9 +38,12 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use self::cell::{Cells, Current, Encoded, Stored};
+use self::cell::{Cells, Current, Last};
+use self::filter::Knowledge;
 use self::managed::Tail;
+use self::overlay::Overlay;
 use self::restoring::Restoring;
+use self::rows::Rows;
 use self::undo::Undo;
 use crate::row::decode_row;
 use crate::{Codec, KeyValueStore, Mark, StateError, StoreId, TailBound};
@@ -72,11 +81,13 @@ pub struct BufferedStore<V> {
     options: BufferOptions,
     cells: Cells<V>,
     dirty: Vec<u32>,
-    staged: Vec<u32>,
+    /// What the running transaction has staged.
+    staged: Rows,
     tail: Tail,
+    filter: Knowledge,
+    overlay: Overlay,
     /// Changelog records of the running transaction.
     staged_records: u64,
-    staged_bytes: usize,
     writes: u64,
     /// The mark of the last commit; the store behind has it once the tail is written.
     mark: Option<Mark>,
@@ -91,7 +102,7 @@ impl<V> fmt::Debug for BufferedStore<V> {
             .field("id", &self.id)
             .field("dirty", &self.dirty.len())
             .field("staged", &self.staged.len())
-            .field("tail", &self.tail.cells.len())
+            .field("tail", &self.tail.rows.len())
             .field("mark", &self.mark)
             .finish_non_exhaustive()
     }
@@ -106,6 +117,8 @@ impl<V: 'static> BufferedStore<V> {
         options: BufferOptions,
     ) -> Result<Self, StateError> {
         let mark = store.mark().cloned();
+        // What was never written to is empty.
+        let filter = Knowledge::of(mark.is_none());
         Ok(Self {
             id,
             store,
@@ -113,10 +126,11 @@ impl<V: 'static> BufferedStore<V> {
             options,
             cells: Cells::new(),
             dirty: Vec::new(),
-            staged: Vec::new(),
+            staged: Rows::default(),
             tail: Tail::default(),
+            filter,
+            overlay: Overlay::default(),
             staged_records: 0,
-            staged_bytes: 0,
             writes: 0,
             mark,
             restoring: None,
@@ -133,11 +147,15 @@ impl<V: 'static> BufferedStore<V> {
                 self.load(index)?;
                 index
             }
-            // An absent key gets no cell: asking again is cheap, keeping it is not.
-            None => match self.read_behind(key)? {
-                Some((value, timestamp_ms)) => self.insert_clean(hash, key, Some((value, timestamp_ms))),
-                None => return Ok(None),
-            },
+            None => {
+                if !self.read_behind(hash, key)? {
+                    // An absent key gets no cell: asking again is cheap, keeping it is not.
+                    return Ok(None);
+                }
+                let index = self.insert_read(hash, key)?;
+                self.cells.sweep(self.clean_bound(), SWEEP_STEPS, Some(index));
+                index
+            }
         };
         let cell = &self.cells[index];
         Ok(match &cell.current {
@@ -151,7 +169,7 @@ impl<V: 'static> BufferedStore<V> {
         let hash = self.cells.hash(key);
         let index = match self.cells.find(hash, key) {
             Some(index) => index,
-            None => self.cells.insert(hash, key),
+            None => self.cells.insert(hash, key, Last::Unknown, 0),
         };
         self.note(index)?;
         self.write(index, value, timestamp_ms);
@@ -171,10 +189,11 @@ impl<V: 'static> BufferedStore<V> {
                 self.load(index)?;
                 index
             }
+            None if self.read_behind(hash, key)? => self.insert_read(hash, key)?,
             None => {
-                let row = self.read_behind(key)?;
-                // Counted below, as what it is then.
-                self.insert_found(hash, key, row)
+                let index = self.cells.insert(hash, key, Last::Absent, 0);
+                self.cells[index].current = Current::Absent;
+                index
             }
         };
         self.note(index)?;
@@ -192,7 +211,7 @@ impl<V: 'static> BufferedStore<V> {
             }
             None => {
                 self.cells[index].current = Current::Absent;
-                self.count_clean(index);
+                self.cells.sweep(self.clean_bound(), SWEEP_STEPS, Some(index));
             }
         }
         Ok(())
@@ -208,6 +227,16 @@ impl<V: 'static> BufferedStore<V> {
         !self.dirty.is_empty()
     }
 
+    /// What the clean cells may take: the cache's bytes, of which the filter has taken its part.
+    fn clean_bound(&self) -> usize {
+        self.options.cache_bytes.saturating_sub(self.filter.bytes())
+    }
+
+    /// What the filter may take at most.
+    fn filter_bound(&self) -> usize {
+        self.options.cache_bytes / 2
+    }
+
     fn write(&mut self, index: u32, value: Option<V>, timestamp_ms: i64) {
         self.writes += 1;
         let cell = &mut self.cells[index];
@@ -220,9 +249,9 @@ impl<V: 'static> BufferedStore<V> {
         cell.timestamp_ms = timestamp_ms;
         cell.written = self.writes;
         if !cell.dirty {
-            cell.dirty = true;
+            self.overlay.add(&cell.key);
             self.dirty.push(index);
-            self.cells.recount(index);
+            self.cells.make_dirty(index);
         }
     }
 
@@ -234,78 +263,58 @@ impl<V: 'static> BufferedStore<V> {
         self.load_unknown(index)
     }
 
+    /// An update of this cell has not ended.
     #[cold]
     fn load_unknown(&mut self, index: u32) -> Result<(), StateError> {
-        let cell = &self.cells[index];
-        let found = match (&cell.staged, &cell.committed, cell.stored) {
-            (Encoded::Row(row), _, _) | (Encoded::Nothing, Encoded::Row(row), _) => {
-                Some(decode_row(&self.id, &*self.codec, row)?)
-            }
-            (Encoded::Deleted, _, _)
-            | (Encoded::Nothing, Encoded::Deleted, _)
-            | (Encoded::Nothing, Encoded::Nothing, Stored::Absent) => None,
-            (Encoded::Nothing, Encoded::Nothing, Stored::Present | Stored::Unknown) => {
-                self.row.clear();
-                if self.store.get(&cell.key, &mut self.row)? {
-                    Some(decode_row(&self.id, &*self.codec, &self.row)?)
-                } else {
-                    None
-                }
-            }
-        };
-        self.fill_clean(index, found);
+        let key = self.cells[index].key.clone();
+        if !self.read_behind(self.cells[index].hash, &key)? {
+            self.cells[index].current = Current::Absent;
+            return Ok(());
+        }
+        let (value, timestamp_ms) = decode_row(&self.id, &*self.codec, &self.row)?;
+        let cell = &mut self.cells[index];
+        cell.current = Current::Present(value);
+        cell.timestamp_ms = timestamp_ms;
         Ok(())
     }
 
-    fn read_behind(&mut self, key: &[u8]) -> Result<Option<(V, i64)>, StateError> {
-        self.row.clear();
-        if !self.store.get(key, &mut self.row)? {
-            return Ok(None);
+    /// Puts the row of a key, as it was last staged, into `self.row`. False where there is none.
+    fn read_behind(&mut self, hash: u64, key: &[u8]) -> Result<bool, StateError> {
+        let mut row = mem::take(&mut self.row);
+        let found = self.read_last(hash, key, &mut row);
+        self.row = row;
+        if let (Ok(false), Knowledge::Nothing { in_vain }) = (&found, &mut self.filter) {
+            *in_vain = in_vain.saturating_add(1);
         }
-        decode_row(&self.id, &*self.codec, &self.row).map(Some)
+        found
     }
 
-    /// Adds a cell with what `read_behind` found; the row is still in `self.row`.
-    fn insert_clean(&mut self, hash: u64, key: &[u8], found: Option<(V, i64)>) -> u32 {
-        let index = self.insert_found(hash, key, found);
-        self.count_clean(index);
-        index
-    }
-
-    /// As `insert_clean`, but the cell is not counted yet.
-    fn insert_found(&mut self, hash: u64, key: &[u8], found: Option<(V, i64)>) -> u32 {
-        let index = self.cells.insert(hash, key);
-        let cell = &mut self.cells[index];
-        cell.stored = if found.is_some() { Stored::Present } else { Stored::Absent };
-        if found.is_some() {
-            cell.value_len = u32::try_from(self.row.len()).unwrap_or(u32::MAX);
-            if self.options.keep_old {
-                cell.stored_row = Some(self.row.as_slice().into());
-            }
+    /// Puts the row of a key, as it was last staged, into `row`. False where there is none.
+    fn read_last(&self, hash: u64, key: &[u8], row: &mut Vec<u8>) -> Result<bool, StateError> {
+        row.clear();
+        if !self.filter.may_have(hash) {
+            return Ok(false);
         }
-        self.fill(index, found);
-        index
-    }
-
-    fn fill_clean(&mut self, index: u32, found: Option<(V, i64)>) {
-        self.fill(index, found);
-        self.count_clean(index);
-    }
-
-    fn fill(&mut self, index: u32, found: Option<(V, i64)>) {
-        let cell = &mut self.cells[index];
-        cell.current = match found {
-            Some((value, timestamp_ms)) => {
-                cell.timestamp_ms = timestamp_ms;
-                Current::Present(value)
+        match self.staged.get(hash, key).or_else(|| self.tail.rows.get(hash, key)) {
+            Some(Some(found)) => {
+                row.extend_from_slice(found);
+                Ok(true)
             }
-            None => Current::Absent,
-        };
+            Some(None) => Ok(false),
+            None => self.store.get(key, row),
+        }
     }
 
-    /// Counts a clean cell, and makes room for it.
-    fn count_clean(&mut self, index: u32) {
-        self.cells.recount(index);
-        self.cells.sweep(self.options.cache_bytes, SWEEP_STEPS, Some(index));
+    /// Adds a cell with what `read_behind` found.
+    fn insert_read(&mut self, hash: u64, key: &[u8]) -> Result<u32, StateError> {
+        let (value, timestamp_ms) = decode_row(&self.id, &*self.codec, &self.row)?;
+        let index = self.cells.insert(hash, key, Last::Present, self.row.len());
+        if self.options.keep_old {
+            self.cells.keep_row(index, &self.row);
+        }
+        let cell = &mut self.cells[index];
+        cell.current = Current::Present(value);
+        cell.timestamp_ms = timestamp_ms;
+        Ok(index)
     }
 }

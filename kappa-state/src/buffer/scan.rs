@@ -1,11 +1,11 @@
-//! Scanning: the buffer's cells and the store behind, merged in key order.
+//! Scanning: the buffer's keys and the store behind, merged in key order.
 
 use std::cmp::Ordering;
-use std::collections::btree_map;
+use std::collections::btree_set;
 use std::ops::{Bound, ControlFlow};
 
 use super::BufferedStore;
-use super::cell::{Cell, Current, Encoded, Stored};
+use super::cell::Current;
 use crate::row::decode_row;
 use crate::store::is_empty_range;
 use crate::{Direction, StateError, StoreCursor};
@@ -13,19 +13,19 @@ use crate::{Direction, StateError, StoreCursor};
 /// What a scan calls with key, value and timestamp.
 pub type Visit<'v, V> = dyn FnMut(&[u8], &V, i64) -> ControlFlow<()> + 'v;
 
-/// The cells of a range, either way.
+/// The buffer's keys in a range, either way.
 struct Walk<'c> {
-    range: btree_map::Range<'c, Box<[u8]>, u32>,
+    range: btree_set::Range<'c, Box<[u8]>>,
     direction: Direction,
 }
 
 impl<'c> Walk<'c> {
-    fn next(&mut self) -> Option<(&'c [u8], u32)> {
+    fn next(&mut self) -> Option<&'c [u8]> {
         let next = match self.direction {
             Direction::Forward => self.range.next(),
             Direction::Backward => self.range.next_back(),
         };
-        next.map(|(key, &index)| (&**key, index))
+        next.map(|key| &**key)
     }
 }
 
@@ -63,27 +63,29 @@ impl<V: 'static> BufferedStore<V> {
         if is_empty_range(from, to) {
             return Ok(());
         }
-        self.cells.ordered();
-        let Some(ordered) = self.cells.ordered_now() else { return Ok(()) };
-        let mut walk = Walk { range: ordered.range::<[u8], _>((from, to)), direction };
+        if !self.overlay.is_kept() {
+            self.begin_overlay();
+        }
+        let Some(keys) = self.overlay.keys() else { return Ok(()) };
+        let mut walk = Walk { range: keys.range::<[u8], _>((from, to)), direction };
         let mut cursor = self.store.scan(from, to, direction)?;
         let mut behind = Behind::default();
         behind.advance(&mut *cursor)?;
-        let mut cell = walk.next();
+        let mut here = walk.next();
         loop {
-            let order = match (cell, behind.valid) {
+            let order = match (here, behind.valid) {
                 (None, false) => return Ok(()),
                 (Some(_), false) => Ordering::Less,
                 (None, true) => Ordering::Greater,
-                (Some((key, _)), true) => match direction {
+                (Some(key), true) => match direction {
                     Direction::Forward => key.cmp(&behind.key),
                     Direction::Backward => behind.key.as_slice().cmp(key),
                 },
             };
-            let flow = match cell {
-                Some((_, index)) if order.is_le() => {
+            let flow = match here {
+                Some(key) if order.is_le() => {
                     let stored = if order.is_eq() { Some(behind.row.as_slice()) } else { None };
-                    self.visit_cell(&self.cells[index], stored, visit)?
+                    self.visit_buffered(key, stored, visit)?
                 }
                 _ => {
                     let (value, timestamp_ms) = decode_row(&self.id, &*self.codec, &behind.row)?;
@@ -94,7 +96,7 @@ impl<V: 'static> BufferedStore<V> {
                 return Ok(());
             }
             if order.is_le() {
-                cell = walk.next();
+                here = walk.next();
             }
             if order.is_ge() {
                 behind.advance(&mut *cursor)?;
@@ -103,24 +105,21 @@ impl<V: 'static> BufferedStore<V> {
     }
 
     /// `stored` is the key's row in the store behind.
-    fn visit_cell(
+    fn visit_buffered(
         &self,
-        cell: &Cell<V>,
+        key: &[u8],
         stored: Option<&[u8]>,
         visit: &mut Visit<'_, V>,
     ) -> Result<ControlFlow<()>, StateError> {
-        let row = match (&cell.current, &cell.staged, &cell.committed) {
-            (Current::Present(value), ..) => return Ok(visit(&cell.key, value, cell.timestamp_ms)),
-            (Current::Absent, ..) | (_, Encoded::Deleted, _) | (_, Encoded::Nothing, Encoded::Deleted) => {
-                return Ok(ControlFlow::Continue(()));
-            }
-            (_, Encoded::Row(row), _) | (_, Encoded::Nothing, Encoded::Row(row)) => &**row,
-            (_, Encoded::Nothing, Encoded::Nothing) => match stored {
-                Some(row) if cell.stored != Stored::Absent => row,
-                _ => return Ok(ControlFlow::Continue(())),
-            },
-        };
+        let hash = self.cells.hash(key);
+        match self.cells.peek(hash, key).map(|cell| (&cell.current, cell.timestamp_ms)) {
+            Some((Current::Present(value), timestamp_ms)) => return Ok(visit(key, value, timestamp_ms)),
+            Some((Current::Absent, _)) => return Ok(ControlFlow::Continue(())),
+            Some((Current::Unknown, _)) | None => {}
+        }
+        let buffered = self.staged.get(hash, key).or_else(|| self.tail.rows.get(hash, key));
+        let Some(row) = buffered.unwrap_or(stored) else { return Ok(ControlFlow::Continue(())) };
         let (value, timestamp_ms) = decode_row(&self.id, &*self.codec, row)?;
-        Ok(visit(&cell.key, &value, timestamp_ms))
+        Ok(visit(key, &value, timestamp_ms))
     }
 }

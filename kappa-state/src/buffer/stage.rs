@@ -3,9 +3,17 @@
 use std::mem;
 
 use super::BufferedStore;
-use super::cell::{Current, Encoded, Stored};
+use super::cell::{Current, Last};
 use crate::row::{TIMESTAMP_BYTES, decode_row};
 use crate::{Change, StateError};
+
+/// What becomes of a key.
+enum Staged {
+    Row,
+    Deleted,
+    /// A deletion of what never was, which is left out.
+    Nothing,
+}
 
 impl<V: 'static> BufferedStore<V> {
     /// Hands all changes to `visit`, in the order of the last write of each key, and keeps them for the
@@ -41,7 +49,7 @@ impl<V: 'static> BufferedStore<V> {
             self.dirty = dirty;
             self.dirty.clear();
         }
-        self.cells.sweep(self.options.cache_bytes, self.cells.full_round(), None);
+        self.cells.sweep(self.clean_bound(), self.cells.full_round(), None);
         outcome
     }
 
@@ -60,22 +68,22 @@ impl<V: 'static> BufferedStore<V> {
                     return Err(StateError::Encode { store: self.id.to_string(), reason: error.reason }.into());
                 }
                 visit(self.change(index, Some(&row[TIMESTAMP_BYTES..]), Some(value), old.as_ref()))?;
-                Encoded::Row(row.as_slice().into())
+                Staged::Row
             }
             Current::Absent => {
                 let exists = if self.options.keep_old { old.is_some() } else { self.existed(index, row)? };
                 if exists {
                     visit(self.change(index, None, None, old.as_ref()))?;
-                    Encoded::Deleted
+                    Staged::Deleted
                 } else {
-                    Encoded::Nothing
+                    Staged::Nothing
                 }
             }
             Current::Unknown => {
                 return Err(self.misuse("an update did not end; the transaction must be aborted").into());
             }
         };
-        self.keep_staged(index, staged);
+        self.keep_staged(index, &staged, row);
         Ok(())
     }
 
@@ -90,56 +98,44 @@ impl<V: 'static> BufferedStore<V> {
         Change { key: &cell.key, value_bytes, value, old, timestamp_ms: cell.timestamp_ms }
     }
 
-    /// `Nothing` is a deletion that was left out.
-    fn keep_staged(&mut self, index: u32, staged: Encoded) {
-        let cell = &mut self.cells[index];
-        cell.dirty = false;
-        if !staged.is_nothing() {
-            let bytes = cell.key.len() + staged.len();
-            cell.value_len = u32::try_from(staged.len()).unwrap_or(u32::MAX);
-            match mem::replace(&mut cell.staged, staged) {
-                Encoded::Nothing => self.staged.push(index),
-                replaced => self.staged_bytes -= cell.key.len() + replaced.len(),
-            }
-            self.staged_bytes += bytes;
-            self.staged_records += 1;
+    fn keep_staged(&mut self, index: u32, staged: &Staged, row: &[u8]) {
+        let filter_bound = self.filter_bound();
+        let cell = &self.cells[index];
+        if let Staged::Nothing = staged {
+            return self.cells.make_clean(index, 0, Last::Absent, None);
         }
-        self.cells.recount(index);
+        self.staged_records += 1;
+        if let Staged::Deleted = staged {
+            self.staged.set(cell.hash, &cell.key, None);
+            // The filter has it, if it has all that was there.
+            return self.cells.make_clean(index, 0, Last::Absent, None);
+        }
+        if cell.last != Last::Present {
+            self.filter.add(cell.hash, filter_bound);
+        }
+        self.staged.set(cell.hash, &cell.key, Some(row));
+        let last_row = self.options.keep_old.then(|| Box::from(row));
+        self.cells.make_clean(index, row.len(), Last::Present, last_row);
     }
 
     /// Whether the key has a value as of the last staging.
     fn existed(&self, index: u32, row: &mut Vec<u8>) -> Result<bool, StateError> {
         let cell = &self.cells[index];
-        Ok(match (&cell.staged, &cell.committed, cell.stored) {
-            (Encoded::Row(_), _, _)
-            | (Encoded::Nothing, Encoded::Row(_), _)
-            | (Encoded::Nothing, Encoded::Nothing, Stored::Present) => true,
-            (Encoded::Deleted, _, _)
-            | (Encoded::Nothing, Encoded::Deleted, _)
-            | (Encoded::Nothing, Encoded::Nothing, Stored::Absent) => false,
-            (Encoded::Nothing, Encoded::Nothing, Stored::Unknown) => {
-                row.clear();
-                self.store.get(&cell.key, row)?
-            }
-        })
+        match cell.last {
+            Last::Present => Ok(true),
+            Last::Absent => Ok(false),
+            Last::Unknown => self.read_last(cell.hash, &cell.key, row),
+        }
     }
 
     /// The value as of the last staging.
     fn last_staged(&self, index: u32, row: &mut Vec<u8>) -> Result<Option<V>, StateError> {
-        if !self.existed(index, row)? {
-            return Ok(None);
-        }
         let cell = &self.cells[index];
-        let bytes = match (&cell.staged, &cell.committed, &cell.stored_row, cell.stored) {
-            (Encoded::Row(bytes), ..) | (_, Encoded::Row(bytes), ..) => &**bytes,
-            (_, _, Some(bytes), _) => bytes,
-            // `existed` has just read it.
-            (.., Stored::Unknown) => row.as_slice(),
-            _ => {
-                row.clear();
-                self.store.get(&cell.key, row)?;
-                row.as_slice()
-            }
+        let bytes = match (&cell.last_row, cell.last) {
+            (_, Last::Absent) => return Ok(None),
+            (Some(bytes), _) => bytes,
+            (None, _) if !self.read_last(cell.hash, &cell.key, row)? => return Ok(None),
+            (None, _) => row.as_slice(),
         };
         decode_row(&self.id, &*self.codec, bytes).map(|(value, _)| Some(value))
     }

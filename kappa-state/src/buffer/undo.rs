@@ -102,6 +102,10 @@ impl<V: 'static> BufferedStore<V> {
     }
 
     fn undo_one(&mut self, index: u32, before: Before, timestamp_ms: i64, written: u64) -> Result<(), StateError> {
+        // What the record only looked at may have made room for others since.
+        if !self.cells.has(index) {
+            return Ok(());
+        }
         let current = match before {
             Before::Clean => Current::Unknown,
             Before::Absent => Current::Absent,
@@ -112,19 +116,13 @@ impl<V: 'static> BufferedStore<V> {
                 }
             },
         };
-        // What the record only looked at may have made room for others since.
-        if !self.cells.has(index) {
-            return Ok(());
-        }
         let cell = &mut self.cells[index];
-        cell.dirty = !matches!(current, Current::Unknown);
+        let clean = matches!(current, Current::Unknown);
         cell.current = current;
         cell.timestamp_ms = timestamp_ms;
         cell.written = written;
-        if cell.is_pinned() {
-            self.cells.recount(index);
-        } else {
-            self.cells.remove(index);
+        if clean && cell.dirty {
+            self.cells.clean_again(index);
         }
         Ok(())
     }

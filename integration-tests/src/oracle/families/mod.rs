@@ -6,6 +6,9 @@ mod join_stream_global;
 mod join_stream_table;
 mod join_table_table;
 mod join_to_table;
+mod process_values;
+mod processor;
+mod routing;
 mod stateless;
 mod table_group;
 mod table_ops;
@@ -21,6 +24,9 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("join_stream_table", &join_stream_table::JoinStreamTable),
     ("join_table_table", &join_table_table::JoinTableTable),
     ("join_to_table", &join_to_table::JoinToTable),
+    ("process_values", &process_values::ProcessValues),
+    ("processor", &processor::Script),
+    ("routing", &routing::Routing),
     ("stateless", &stateless::Stateless),
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),

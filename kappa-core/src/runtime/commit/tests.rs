@@ -8,6 +8,7 @@ use crate::runtime::layout::TaskId;
 use crate::runtime::queue::SourceQueue;
 use crate::task::{Output, ProcessError, SourceRecord, TaskProcessor};
 use kappa_state::ManagedStore;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Takes all there is, and notes it.
@@ -108,6 +109,7 @@ fn task(incarnation: TaskEpoch) -> Task {
         sources: vec![(0, queue)],
         outputs: Vec::new(),
         changelogs: Vec::new(),
+        failing: BTreeMap::new(),
         touched: true,
     }
 }

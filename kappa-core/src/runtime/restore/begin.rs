@@ -8,6 +8,7 @@ use crate::log::{
 };
 use crate::runtime::metadata::OffsetMetadata;
 use crate::runtime::rules::Rule;
+use crate::runtime::settings::BadRecords;
 use crate::runtime::shared::Holder;
 use crate::task::{CallPool, TaskScope};
 use kappa_state::StoreId;
@@ -139,6 +140,7 @@ impl Restorer {
         let scope = TaskScope {
             calls: Arc::new(CallPool),
             globals: self.globals.clone(),
+            undo_records: self.settings.failed_records != BadRecords::Fail,
             name: &self.jobs[at].name,
             partition: id.partition,
             state: &*self.state,
@@ -170,7 +172,17 @@ impl Restorer {
             let start = from.map_or(Start::Earliest, Start::Offset);
             assignments.push(Assignment { partition: changelog, start, token });
             let position = from.unwrap_or(0);
-            stores.push(StoreReading { store, token, from, has_state, target, position, records: 0, done: false });
+            stores.push(StoreReading {
+                store,
+                token,
+                from,
+                has_state,
+                target,
+                position,
+                records: 0,
+                done: false,
+                paused: false,
+            });
         }
         let metadata: Vec<OffsetMetadata> =
             committed.iter().flatten().map(|committed| OffsetMetadata::decode(&committed.metadata)).collect();

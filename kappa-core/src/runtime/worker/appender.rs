@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::Error;
 use crate::log::{Append, AppendOptions, LogError, Recovery};
+use crate::runtime::bad_record::DeadLetters;
 use crate::runtime::settings::BadRecords;
 use crate::task::OutputTopic;
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ pub(super) struct Appender {
     pub(super) client: Box<dyn Append>,
     /// For each sub-topology, its outputs.
     pub(super) outputs: Vec<Vec<OutputTopic>>,
-    pub(super) dead_letters: Option<OutputTopic>,
+    pub(super) dead_letters: DeadLetters,
 }
 
 impl Worker {
@@ -64,14 +65,17 @@ impl Worker {
             }
             outputs.push(topics);
         }
-        let dead_letters = match &self.settings.bad_records {
-            BadRecords::DeadLetter(topic) => {
-                let info = self.log.topics()?.describe(topic)?;
-                let info = info.ok_or_else(|| LogError::TopicMissing { topic: topic.clone() })?;
-                Some(OutputTopic { handle: client.topic(topic, false)?, partitions: info.partitions })
-            }
-            BadRecords::Fail | BadRecords::Skip => None,
+        let dead_letters = DeadLetters {
+            bad: self.dead_letters(&mut *client, &self.settings.bad_records)?,
+            failed: self.dead_letters(&mut *client, &self.settings.failed_records)?,
         };
         Ok(Appender { client, outputs, dead_letters })
+    }
+
+    fn dead_letters(&self, client: &mut dyn Append, choice: &BadRecords) -> Result<Option<OutputTopic>, LogError> {
+        let BadRecords::DeadLetter(topic) = choice else { return Ok(None) };
+        let info = self.log.topics()?.describe(topic)?;
+        let info = info.ok_or_else(|| LogError::TopicMissing { topic: topic.clone() })?;
+        Ok(Some(OutputTopic { handle: client.topic(topic, false)?, partitions: info.partitions }))
     }
 }

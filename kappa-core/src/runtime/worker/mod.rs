@@ -13,13 +13,14 @@ mod settle;
 mod tasks;
 
 use self::appender::Appender;
+use super::bad_record::Policies;
 use super::commit::Commit;
 use super::layout::AppLayout;
 use super::queue::SourceQueue;
 use super::rules::Rule;
 use super::settings::{Guarantee, Settings};
 use super::shared::Shared;
-use super::task::Task;
+use super::task::{Failure, Task};
 use crate::Error;
 use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start};
 use crate::task::Output;
@@ -32,6 +33,8 @@ use std::time::Duration;
 const SEND_BYTES: usize = 1024 * 1024;
 /// Records one task processes before the next one gets its turn.
 const SLICE_RECORDS: usize = 2_000;
+/// Also how long a partition that is new to a reader waits for its first turn, and a join for the end of an input.
+const FETCH_WAIT_MAX: Duration = Duration::from_millis(100);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a turn did.
@@ -90,6 +93,7 @@ impl Worker {
             client_id: client_id.clone(),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
+            wait_max: FETCH_WAIT_MAX,
         })?;
         Ok(Self {
             index,
@@ -131,7 +135,8 @@ impl Worker {
         if !self.settings.rules.hold(Rule::BufferUntilCommit) {
             self.write_through(now_ms)?;
         }
-        if now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
+        let asked = self.commit_asked();
+        if asked || now_ms - self.last_commit_ms >= self.settings.commit_interval_ms || self.buffers_full() {
             turn.settled = self.commit(now_ms)?;
         }
         Ok(turn)
@@ -152,6 +157,22 @@ impl Worker {
     /// The tasks this worker runs.
     pub fn tasks(&self) -> Vec<usize> {
         self.tasks.keys().copied().collect()
+    }
+
+    /// Whether an operator wants its task committed now.
+    fn commit_asked(&mut self) -> bool {
+        // Every request is taken: one commit is for all.
+        self.tasks.values_mut().fold(false, |asked, task| task.processor.take_commit_request() | asked)
+    }
+
+    /// Whether it has an appender and no tasks: there is nothing to do but to wait for one.
+    pub fn is_idle(&self) -> bool {
+        self.appender.is_some() && self.tasks.is_empty()
+    }
+
+    /// Its place among the process's workers.
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     fn buffers_full(&self) -> bool {
@@ -237,9 +258,11 @@ impl Worker {
                     continue;
                 }
                 self.output.retarget(&task.outputs, task.id.partition);
-                let done = task
-                    .process(SLICE_RECORDS, &mut self.output, &self.settings.bad_records, dead_letters)
-                    .map_err(Setback::Fatal)?;
+                let policies = Policies::new(&self.settings, dead_letters);
+                let done = match task.process(SLICE_RECORDS, &mut self.output, &policies) {
+                    Ok(done) => done,
+                    Err(failure) => return Err(self.setback(failure)),
+                };
                 for (reason, count) in task.processor.take_dropped() {
                     self.shared.metrics.skip(reason, count);
                 }
@@ -247,6 +270,9 @@ impl Worker {
                 self.shared.metrics.bytes.inc_by(done.bytes);
                 if done.skipped > 0 {
                     self.shared.metrics.skip("bad_record", done.skipped);
+                }
+                if done.failed > 0 {
+                    self.shared.metrics.skip("failed_record", done.failed);
                 }
                 round += done.records;
                 if self.output.batch.bytes.len() >= SEND_BYTES {
@@ -260,6 +286,17 @@ impl Worker {
         }
         self.send_output()?;
         Ok(total)
+    }
+
+    /// Aborts the transaction where a failed record wants it.
+    fn setback(&mut self, failure: Failure) -> Setback {
+        match failure {
+            Failure::Fatal(error) => Setback::Fatal(error),
+            Failure::Abort => match self.roll_back("failed_record") {
+                Ok(()) => Setback::Rolled,
+                Err(error) => Setback::Fatal(error),
+            },
+        }
     }
 
     /// Tells the tasks what the wall clock says.

@@ -3,6 +3,7 @@
 use super::{SEND_BYTES, Setback, Worker, start};
 use crate::Error;
 use crate::log::{Assignment, LogError, Recovery};
+use crate::runtime::bad_record::{DeadLetters, Policies};
 use crate::runtime::commit::{Commit, CommitContext};
 use crate::runtime::epochs::TaskEpoch;
 use std::time::Duration;
@@ -56,7 +57,9 @@ impl Worker {
             }
             self.output.retarget(&task.outputs, task.id.partition);
             if let Err(error) = task.processor.flush(&mut self.output) {
-                return Err(Setback::Fatal(task.failed("commit", error)));
+                let topics = self.appender.as_ref().map_or_else(DeadLetters::default, |appender| appender.dead_letters);
+                let failure = task.blame(error, &Policies::new(&self.settings, topics));
+                return Err(self.setback(failure));
             }
             if self.output.batch.bytes.len() >= SEND_BYTES {
                 self.send_output()?;

@@ -7,6 +7,7 @@ use crate::runtime::epochs::TaskEpoch;
 use crate::runtime::queue::SourceQueue;
 use crate::runtime::shared::{ReadyTask, RestoreRequest, WorkerCommand};
 use crate::runtime::task::Task;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Worker {
@@ -64,6 +65,7 @@ impl Worker {
             outputs: appender.outputs[id.sub_topology].clone(),
             changelogs: sub.stores.iter().map(|(_, changelog)| *changelog).collect(),
             touched: false,
+            failing: BTreeMap::new(),
         };
         tracing::info!(task = task.name, "running");
         self.tasks.insert(number, task);

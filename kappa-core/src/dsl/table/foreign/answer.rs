@@ -142,5 +142,5 @@ fn answer(
         Response::write(hash, value, bytes);
         Ok(true)
     };
-    let Ok(()) = out.send_to(to, timestamp_ms, headers, Some(key), write);
+    let Ok(()) = out.send_to(to.0, to.1, timestamp_ms, headers, Some(key), write);
 }
