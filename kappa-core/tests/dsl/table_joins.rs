@@ -122,7 +122,7 @@ fn results_are_looked_up_through_chains() -> Outcome {
 #[test]
 fn a_self_join_gives_two_results_for_a_change() -> Outcome {
     let mut app = Topology::builder();
-    let [left, _] = tables(&mut app);
+    let left = app.table("L", utf8(), utf8());
     joined("inner", &left, &left).to("out");
     let driver = TestDriver::with_options(&app.build()?, AT_ONCE)?;
     driver.input("L", utf8(), utf8()).pipe("k", "a", 1)?;
