@@ -35,7 +35,7 @@ pub use layout::{AppLayout, SubTopologyLayout, TaskId, TopicLayout};
 pub use metadata::OffsetMetadata;
 pub use metrics::RuntimeMetrics;
 pub use prepare::{ensure, prepare};
-pub use restore::Restorer;
+pub use restore::{LocalState, Restorer};
 #[doc(hidden)]
 pub use rules::{Rule, Rules};
 pub use running::{AppStatus, RunningApp, Runtime};

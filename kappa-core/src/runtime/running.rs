@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::coordinator::Coordinator;
 use super::global::GlobalReader;
 use super::prepare::prepare;
-use super::restore::Restorer;
+use super::restore::{LocalState, Restorer};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::state_home::StateHome;
@@ -243,8 +243,7 @@ impl RunningApp {
                 Arc::clone(layout),
                 Arc::clone(settings),
                 Arc::clone(&shared),
-                Arc::clone(&state.backend),
-                globals.clone(),
+                LocalState { backend: Arc::clone(&state.backend), globals: globals.clone() },
             )?;
             let until = Arc::clone(&shared);
             let body = move || threads::run_restorer(restorer, clock, &until);

@@ -9,9 +9,7 @@ use super::queues::Queues;
 use super::stored::Stored;
 use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
 use crate::log::{Header, TopicHandle};
-use crate::task::{
-    Globals, InlineCalls, Output, OutputTopic, ProcessError, Program as _, TaskProcessor, TaskScope,
-};
+use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, Program as _, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};

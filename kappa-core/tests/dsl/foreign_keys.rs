@@ -42,8 +42,7 @@ fn joins_equal_the_documented_table() -> Outcome {
     ];
     for partitions in [1, 3] {
         for is_left in [false, true] {
-            let driver =
-                TestDriver::with_options(&topology(is_left)?, TestOptions { partitions, ..AT_ONCE })?;
+            let driver = TestDriver::with_options(&topology(is_left)?, TestOptions { partitions, ..AT_ONCE })?;
             for (time, (topic, key, value, inner, left)) in (1..).zip(rows) {
                 let input = driver.input(topic, utf8(), utf8());
                 match value {
@@ -85,9 +84,7 @@ fn subscriptions_and_answers_travel_as_kafka_streams_writes_them() -> Outcome {
     let driver = TestDriver::with_options(&topology(false)?, AT_ONCE)?;
     driver.input("right", utf8(), utf8()).pipe("1", "foo", 1)?;
     driver.input("left", utf8(), utf8()).pipe("k", "r0|1", 2)?;
-    let hash = [
-        0x47, 0xd6, 0x13, 0x08, 0x2b, 0x7f, 0x3a, 0xe8, 0x2a, 0xc1, 0x0c, 0xeb, 0x46, 0xa0, 0x2d, 0xe3,
-    ];
+    let hash = [0x47, 0xd6, 0x13, 0x08, 0x2b, 0x7f, 0x3a, 0xe8, 0x2a, 0xc1, 0x0c, 0xeb, 0x46, 0xa0, 0x2d, 0xe3];
     let subscriptions = driver.repartition("fk-subscription-registration", utf8(), bytes()).read_all()?;
     let expected = [&[1, 3][..], &hash, b"k", &[0, 0, 0, 0]].concat();
     assert_eq!(subscriptions, [("r0|1".to_owned(), Some(expected), 2)]);

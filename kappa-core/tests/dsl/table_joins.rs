@@ -61,10 +61,11 @@ fn tables(app: &mut TopologyBuilder) -> [KTable<String, String>; 2] {
 
 fn pipe(driver: &TestDriver, key: &str, (side, value, time): Input) -> Outcome {
     let input = driver.input(&side.to_string(), utf8(), utf8());
-    Ok(match value {
+    match value {
         Some(value) => input.pipe(key, value, time)?,
         None => input.pipe_null(key, time)?,
-    })
+    }
+    Ok(())
 }
 
 #[test]

@@ -36,6 +36,15 @@ const JOBS: usize = 16;
 const FETCH_WAIT_MAX: Duration = Duration::from_millis(10);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What a process keeps.
+#[derive(Debug, Clone)]
+pub struct LocalState {
+    /// Where its stores live.
+    pub backend: Arc<dyn StateBackend>,
+    /// Its global tables.
+    pub globals: Globals,
+}
+
 /// One restore thread as a state machine.
 #[derive(Debug)]
 pub struct Restorer {
@@ -101,8 +110,7 @@ impl Restorer {
         layout: Arc<AppLayout>,
         settings: Arc<Settings>,
         shared: Arc<Shared>,
-        state: Arc<dyn StateBackend>,
-        globals: Globals,
+        LocalState { backend: state, globals }: LocalState,
     ) -> Result<Self, Error> {
         let fetch = log.fetch(FetchOptions {
             client_id: format!("{}-restore-{index}", layout.application_id),
