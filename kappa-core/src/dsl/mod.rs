@@ -9,6 +9,7 @@ mod count;
 mod filter;
 mod flat_map;
 mod flatten_values;
+mod global;
 mod group;
 mod join;
 mod known;
@@ -35,6 +36,7 @@ mod versioned;
 mod window;
 
 pub use async_options::{AsyncOptions, CallError};
+pub use global::GlobalKTable;
 pub use group::KGroupedStream;
 pub use join::JoinWindows;
 pub(crate) use known::Known;

@@ -80,6 +80,8 @@ pub(crate) struct TaskState {
     pub(crate) times: OperatorTimes,
     /// For each store the headers of the last record behind a change that is held back, where it had any.
     held_headers: Vec<HashMap<Vec<u8>, Headers>>,
+    /// Key-value stores are read as they were last passed on, not as they are.
+    pub(crate) reads_staged: bool,
     /// Counts aborts: what operators keep in memory for longer than a transaction goes with it.
     pub(crate) aborts: u32,
     /// The record being processed may be taken back: nothing is staged meanwhile.
@@ -113,6 +115,7 @@ impl TaskState {
             stream_time_ms: i64::MIN,
             now_ms: 0,
             times,
+            reads_staged: false,
             aborts: 0,
             recording: false,
             overdue: false,

@@ -108,11 +108,26 @@ pub(crate) struct Store {
     pub(crate) flush: Option<MakeFlush>,
 }
 
+/// Whether a record's key and value can be decoded; if not, which of them and why.
+type CheckRow = Arc<dyn Fn(&[u8], Option<&[u8]>) -> Result<(), (&'static str, String)> + Send + Sync>;
+
+/// One global table.
+#[derive(Clone)]
+pub(crate) struct Global {
+    /// Of its store.
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) key: Form,
+    pub(crate) value: Form,
+    pub(crate) check: CheckRow,
+}
+
 /// Everything the builder has been told.
 #[derive(Clone, Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stores: Vec<Store>,
+    pub(crate) globals: Vec<Global>,
     /// How sources give records their times, where that was said: [`Timestamps`](crate::dsl::Timestamps) of the source's types.
     pub(crate) timestamps: Vec<(NodeId, Arc<dyn Any + Send + Sync>)>,
     /// Children of processors by the names that processors know them by.

@@ -5,11 +5,15 @@ mod aborts;
 mod aggregates;
 mod async_calls;
 mod errors;
+mod foreign_keys;
+mod global_tables;
 mod laziness;
 mod plans;
 mod processors;
 mod schedules;
 mod stateless;
+mod table_joins;
+mod table_operators;
 mod tables;
 
 use kappa_core::runtime::BadRecords;

@@ -291,6 +291,20 @@ impl<V: 'static> BufferedStore<V> {
         found
     }
 
+    /// The value of a key as it was last staged, with its timestamp: what was passed on last. Always decodes.
+    pub fn get_staged(&mut self, key: &[u8]) -> Result<Option<(V, i64)>, StateError> {
+        let hash = self.cells.hash(key);
+        let mut row = mem::take(&mut self.row);
+        let found = self.read_last(hash, key, &mut row);
+        let value = match found {
+            Ok(true) => decode_row(&self.id, &*self.codec, &row).map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.row = row;
+        value
+    }
+
     /// Puts the row of a key, as it was last staged, into `row`. False where there is none.
     fn read_last(&self, hash: u64, key: &[u8], row: &mut Vec<u8>) -> Result<bool, StateError> {
         row.clear();

@@ -349,6 +349,10 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
         self.store.end_write_restored()
     }
 
+    fn is_writing_restored(&self) -> bool {
+        self.store.is_writing_restored()
+    }
+
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
         self.store.restored(next_offset, operator_time)?;
         self.committed = self.now;
@@ -456,6 +460,10 @@ macro_rules! managed {
 
             fn end_write_restored(&mut self) -> Result<(), StateError> {
                 self.rows.end_write_restored()
+            }
+
+            fn is_writing_restored(&self) -> bool {
+                self.rows.is_writing_restored()
             }
 
             fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {

@@ -3,6 +3,7 @@
 mod aggregate;
 mod errors;
 mod join_foreign_key;
+mod join_stream_global;
 mod join_stream_self;
 mod join_stream_stream;
 mod join_stream_table;
@@ -24,6 +25,7 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
     ("errors", &errors::Errors),
     ("join_foreign_key", &join_foreign_key::JoinForeignKey),
+    ("join_stream_global", &join_stream_global::JoinStreamGlobal),
     ("join_stream_self", &join_stream_self::JoinStreamSelf),
     ("join_stream_stream", &join_stream_stream::JoinStreamStream),
     ("join_stream_table", &join_stream_table::JoinStreamTable),

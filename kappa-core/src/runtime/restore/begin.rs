@@ -139,6 +139,7 @@ impl Restorer {
         }
         let scope = TaskScope {
             calls: Arc::clone(&self.settings.calls),
+            globals: self.globals.clone(),
             undo_records: self.settings.failed_records != BadRecords::Fail,
             name: &self.jobs[at].name,
             partition: id.partition,
