@@ -137,7 +137,7 @@ impl Context {
                     }
                 }
             }
-            rows.sort();
+            // Sorted: by key, then by time.
             Ok(rows)
         });
     }

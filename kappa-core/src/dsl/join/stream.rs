@@ -173,8 +173,8 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
             sides::window_store(graph, &format!("{name}-left"), windows, &key, &values.0),
             sides::window_store(graph, &format!("{name}-right"), windows, &key, &values.1),
         ];
-        let waiting =
-            outer[0].then(|| sides::waiting_store(graph, &format!("{name}-waiting"), &key, (&values.0, &values.1)));
+        let waiting = outer[0]
+            .then(|| sides::waiting_store(graph, &format!("{name}-waiting"), &key, (&values.0.name, &values.1.name)));
         let joiner = Arc::new(joiner);
         let forward = Arc::clone(&joiner);
         let turned = Arc::new(move |own: Option<&W>, other: Option<&V>| forward(other, own));
