@@ -9,7 +9,9 @@ mod laziness;
 mod plans;
 mod processors;
 mod stateless;
+mod stream_joins;
 mod tables;
+mod versioned;
 
 /// What a test gives back.
 type Outcome = Result<(), Box<dyn std::error::Error>>;
