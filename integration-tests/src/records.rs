@@ -101,7 +101,12 @@ pub fn read_all(log: &SharedLog, topic: &str) -> Vec<Found> {
     let partitions = partitions(log, topic);
     let targets = ends(log, &partitions);
     let client_id = format!("{topic}-check");
-    let options = FetchOptions { client_id, isolation: Isolation::ReadCommitted, buffer_bytes: 32 << 20 };
+    let options = FetchOptions {
+        client_id,
+        isolation: Isolation::ReadCommitted,
+        buffer_bytes: 32 << 20,
+        wait_max: Duration::from_millis(20),
+    };
     let mut fetch = log.fetch(options).expect("a reader");
     let assignments: Vec<Assignment> = partitions
         .iter()

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 const STALL: Duration = Duration::from_millis(300);
 const STALL_MAX: Duration = Duration::from_secs(20);
 
+/// Reading to an exact end waits for the end to be told.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
 const BUFFER_BYTES: usize = 4 << 20;
 
 #[derive(Debug)]
@@ -71,7 +74,12 @@ impl Tail {
         client_id: String,
         partitions: impl IntoIterator<Item = TopicPartition>,
     ) -> Result<Self, LogError> {
-        let options = FetchOptions { client_id, isolation: Isolation::ReadCommitted, buffer_bytes: BUFFER_BYTES };
+        let options = FetchOptions {
+            client_id,
+            isolation: Isolation::ReadCommitted,
+            buffer_bytes: BUFFER_BYTES,
+            wait_max: WAIT_MAX,
+        };
         let cursor = |(token, partition)| Cursor { partition, token, position: None, end: None, target: 0 };
         let cursors: Vec<Cursor> = (0..).zip(partitions).map(cursor).collect();
         let mut fetch = log.fetch(options)?;

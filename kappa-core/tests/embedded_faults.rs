@@ -53,7 +53,12 @@ impl World {
     }
 
     fn reader(&self, topic: &str, isolation: Isolation) -> Box<dyn Fetch> {
-        let options = FetchOptions { client_id: "reader".to_owned(), isolation, buffer_bytes: 1 << 20 };
+        let options = FetchOptions {
+            client_id: "reader".to_owned(),
+            isolation,
+            buffer_bytes: 1 << 20,
+            wait_max: Duration::from_millis(20),
+        };
         let mut fetch = self.log.fetch(options).unwrap();
         let assignment = Assignment { partition: TopicPartition::new(topic, 0), start: Start::Earliest, token: 0 };
         fetch.assign(&[assignment]).unwrap();

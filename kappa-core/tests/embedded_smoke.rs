@@ -59,7 +59,12 @@ fn a_transaction_with_offsets_of_a_member_becomes_visible_as_one() {
     let mut offsets = log.group_offsets("app").unwrap();
     assert!(matches!(offsets.committed(std::slice::from_ref(&input), NOW), Err(LogError::OffsetsUnstable { .. })));
     let mut fetch = log
-        .fetch(FetchOptions { client_id: "r".into(), isolation: Isolation::ReadCommitted, buffer_bytes: 1 })
+        .fetch(FetchOptions {
+            client_id: "r".into(),
+            isolation: Isolation::ReadCommitted,
+            buffer_bytes: 1,
+            wait_max: Duration::from_millis(20),
+        })
         .unwrap();
     fetch.assign(&[Assignment { partition: TopicPartition::new("out", 0), start: Start::Earliest, token: 9 }]).unwrap();
     let before = fetch.poll(10, NOW).unwrap();

@@ -91,8 +91,12 @@ fn feed(log: &SharedLog) {
 
 /// Key, value, headers of all committed records of a topic.
 fn read(log: &SharedLog, topic: &str) -> Vec<(String, i64, Headers)> {
-    let options =
-        FetchOptions { client_id: "check".into(), isolation: Isolation::ReadCommitted, buffer_bytes: 1 << 20 };
+    let options = FetchOptions {
+        client_id: "check".into(),
+        isolation: Isolation::ReadCommitted,
+        buffer_bytes: 1 << 20,
+        wait_max: Duration::from_millis(20),
+    };
     let mut fetch = log.fetch(options).expect("fetch");
     let partition = TopicPartition::new(topic, 0);
     fetch.assign(&[Assignment { partition, start: Start::Earliest, token: 0 }]).expect("assigned");

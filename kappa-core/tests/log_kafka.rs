@@ -102,7 +102,13 @@ fn transactional(log: &KafkaLog) -> Box<dyn Append> {
 
 fn reader(log: &KafkaLog) -> Box<dyn Fetch> {
     let isolation = Isolation::ReadCommitted;
-    log.fetch(FetchOptions { client_id: "test-fetch".into(), isolation, buffer_bytes: 32 << 20 }).unwrap()
+    log.fetch(FetchOptions {
+        client_id: "test-fetch".into(),
+        isolation,
+        buffer_bytes: 32 << 20,
+        wait_max: Duration::from_millis(20),
+    })
+    .unwrap()
 }
 
 fn put(append: &mut dyn Append, topic: TopicHandle, partition: i32, values: &[&str]) {

@@ -163,7 +163,12 @@ fn read_out(log: &SharedLog) -> BTreeMap<u64, Vec<i64>> {
 /// Calls `f` with every record of a topic, read_committed, in the order of each partition.
 fn visit(log: &SharedLog, topic: &str, mut f: impl FnMut(&[u8], i64)) {
     let mut fetch = log
-        .fetch(FetchOptions { client_id: "check".into(), isolation: Isolation::ReadCommitted, buffer_bytes: 1 << 20 })
+        .fetch(FetchOptions {
+            client_id: "check".into(),
+            isolation: Isolation::ReadCommitted,
+            buffer_bytes: 1 << 20,
+            wait_max: Duration::from_millis(20),
+        })
         .expect("fetch");
     let assignments: Vec<Assignment> = (0..PARTITIONS)
         .map(|partition| Assignment {

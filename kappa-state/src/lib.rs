@@ -31,8 +31,8 @@ pub use memory::MemoryBackend;
 #[cfg(feature = "rocksdb")]
 pub use rocks::{MemoryBudget, RocksBackend, RocksOptions};
 pub use store::{
-    Change, Direction, Entry, KeyValueStore, Layer, ManagedStore, Mark, StateBackend, StateError, StoreCursor, StoreId,
-    TailBound,
+    Change, Direction, Entries, Entry, KeyValueStore, Layer, ManagedStore, Mark, PrepareLayer, PreparedLayer,
+    RestoringBytes, StateBackend, StateError, StoreCursor, StoreId, TailBound,
 };
 pub use versioned::{Deleted, Put, VersionedOptions, VersionedStore};
 pub use window::{Session, SessionOptions, SessionStore, WindowOptions, WindowStore};

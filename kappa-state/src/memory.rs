@@ -12,8 +12,9 @@ use std::mem;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::store::Entries;
 use crate::store::is_empty_range;
-use crate::{Direction, KeyValueStore, Layer, Mark, StateBackend, StateError, StoreCursor, StoreId};
+use crate::{Direction, KeyValueStore, Mark, StateBackend, StateError, StoreCursor, StoreId};
 
 type Range<'s> = btree_map::Range<'s, Box<[u8]>, Box<[u8]>>;
 
@@ -122,15 +123,15 @@ impl KeyValueStore for MemoryStore {
         Ok(Box::new(MemoryCursor { range, direction }))
     }
 
-    fn apply(&mut self, layer: &Layer<'_>, mark: &Mark) -> Result<(), StateError> {
+    fn apply_sorted(&mut self, entries: &mut Entries<'_, '_>, mark: &Mark) -> Result<(), StateError> {
         let contents = &mut self.contents;
-        for (key, value) in &layer.entries {
+        for (key, value) in entries {
             let removed = match value {
                 Some(value) => {
                     contents.bytes += (key.len() + value.len()) as u64;
-                    contents.entries.insert((*key).into(), (*value).into())
+                    contents.entries.insert(key.into(), value.into())
                 }
-                None => contents.entries.remove(*key),
+                None => contents.entries.remove(key),
             };
             if let Some(removed) = removed {
                 contents.bytes -= (key.len() + removed.len()) as u64;

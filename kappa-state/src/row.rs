@@ -6,12 +6,6 @@ use crate::{Codec, StateError, StoreId};
 /// Bytes of the timestamp in front of a stored value.
 pub(crate) const TIMESTAMP_BYTES: usize = 8;
 
-/// Appends a row with the value as bytes.
-pub(crate) fn write_row(timestamp_ms: i64, value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&timestamp_ms.to_be_bytes());
-    out.extend_from_slice(value);
-}
-
 /// Splits a row into timestamp and value.
 pub(crate) fn split_row<'r>(id: &StoreId, row: &'r [u8]) -> Result<(i64, &'r [u8]), StateError> {
     match row.split_first_chunk::<TIMESTAMP_BYTES>() {

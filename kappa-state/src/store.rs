@@ -74,6 +74,30 @@ pub trait StoreCursor {
     fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StateError>;
 }
 
+/// A layer that is ready to be taken in by the store it was made for ([`KeyValueStore::take_in`]). Dropped, it is as if it had
+/// never been.
+#[derive(Debug)]
+pub struct PreparedLayer {
+    pub(crate) file: std::path::PathBuf,
+    pub(crate) mark: Mark,
+}
+
+impl Drop for PreparedLayer {
+    fn drop(&mut self) {
+        // A file that was taken in has been moved away. What can't be removed now goes at the next start.
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+/// Makes layers of one store ready, on any thread: the part of [`KeyValueStore::apply`] that takes long.
+pub trait PrepareLayer: Send + fmt::Debug {
+    /// Makes a layer of sorted entries, keys strictly ascending.
+    fn prepare(&self, entries: &mut Entries<'_, '_>, mark: &Mark) -> Result<PreparedLayer, StateError>;
+}
+
+/// Entries one by one, keys strictly ascending.
+pub type Entries<'e, 'l> = dyn Iterator<Item = Entry<'l>> + 'e;
+
 /// One store of one task, bytes to bytes.
 ///
 /// # Contract
@@ -97,7 +121,24 @@ pub trait KeyValueStore: Send + fmt::Debug {
     ) -> Result<Box<dyn StoreCursor + 's>, StateError>;
 
     /// Writes entries and mark in one atomic step.
-    fn apply(&mut self, layer: &Layer<'_>, mark: &Mark) -> Result<(), StateError>;
+    fn apply(&mut self, layer: &Layer<'_>, mark: &Mark) -> Result<(), StateError> {
+        self.apply_sorted(&mut layer.entries.iter().copied(), mark)
+    }
+
+    /// As [`Self::apply`], of entries that come one by one: keys strictly ascending.
+    fn apply_sorted(&mut self, entries: &mut Entries<'_, '_>, mark: &Mark) -> Result<(), StateError>;
+
+    /// What makes layers of this store ready on another thread; `None` where writing them takes no longer than that would.
+    fn preparer(&self) -> Option<Box<dyn PrepareLayer>> {
+        None
+    }
+
+    /// Writes what a preparer of this store has made ready, in one atomic step. Layers must be taken in in the order of their
+    /// marks.
+    fn take_in(&mut self, layer: PreparedLayer) -> Result<(), StateError> {
+        let reason = format!("{} was prepared for a store that prepares nothing", layer.file.display());
+        Err(StateError::Misuse { store: format!("{self:?}"), reason })
+    }
 
     /// Removes a range of keys, cheaply however many there are.
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError>;
@@ -183,6 +224,15 @@ pub trait ManagedStore: fmt::Debug + Send {
         next_offset: i64,
     ) -> Result<(), StateError>;
 
+    /// What a restore keeps in memory.
+    fn restoring_bytes(&self) -> RestoringBytes;
+
+    /// Begins to write what a restore has read so far, beside further reading where the store can. Waits for the step before.
+    fn begin_write_restored(&mut self) -> Result<(), StateError>;
+
+    /// Waits until what a restore has begun to write is in the store.
+    fn end_write_restored(&mut self) -> Result<(), StateError>;
+
     /// Ends the restore: everything is written; the mark is `next_offset`.
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError>;
 
@@ -213,6 +263,15 @@ pub trait ManagedStore: fmt::Debug + Send {
 
     /// About how many bytes the store takes where it lives.
     fn size_bytes(&self) -> u64;
+}
+
+/// What a restore keeps in memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RestoringBytes {
+    /// Read, to be written with the next step.
+    pub gathered: usize,
+    /// Of the step that is being written.
+    pub writing: usize,
 }
 
 /// What can go wrong with state.

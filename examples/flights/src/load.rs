@@ -26,7 +26,7 @@ pub fn create_topics(log: &SharedLog, names: &Names) -> Result<(), DataError> {
         // Flights of 2001 must not be taken for outdated records.
         let settings = match cleanup {
             CleanupPolicy::Delete => vec![("retention.ms".to_owned(), "-1".to_owned())],
-            CleanupPolicy::Compact => vec![],
+            CleanupPolicy::Compact | CleanupPolicy::CompactDelete => vec![],
         };
         let name = name.clone();
         topics.create(&TopicSpec { name, partitions: PARTITIONS, replication_factor: None, cleanup, settings })?;

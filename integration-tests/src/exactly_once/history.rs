@@ -145,6 +145,7 @@ impl Reading {
             client_id: "history".into(),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: 16 * 1024 * 1024,
+            wait_max: Duration::from_millis(20),
         };
         let mut fetch = log.fetch(options)?;
         let assignments: Vec<Assignment> = (0..PARTITIONS)

@@ -81,8 +81,12 @@ fn on_three_brokers_the_first_end_of_a_changelog_may_come_too_early() {
     let mut append = log.append(options).expect("an appender");
     append.init(PATIENCE).expect("initialised");
     let topic = append.topic(&changelog, true).expect("the topic");
-    let options =
-        FetchOptions { client_id: unique("restore"), isolation: Isolation::ReadCommitted, buffer_bytes: 1 << 20 };
+    let options = FetchOptions {
+        client_id: unique("restore"),
+        isolation: Isolation::ReadCommitted,
+        buffer_bytes: 1 << 20,
+        wait_max: Duration::from_millis(20),
+    };
     let mut fetch = log.fetch(options).expect("a reader");
     let mut offsets = log.group_offsets(&group).expect("a reader of offsets");
     let mut topics = log.topics().expect("topics");

@@ -165,8 +165,9 @@ fn source_node<K: 'static, V: 'static>(
     let (key, value) = (key.clone(), value.clone());
     let make = move |assembly: &mut Assembly<'_>, node| -> Erased {
         let next: Next<K, V> = assembly.next(node);
-        let entry: Box<dyn Entry> =
-            Box::new(SourceEntry::new(assembly.name(node), key.clone(), value.clone(), eager, next));
+        let times = assembly.timestamps::<K, V>(node).map(|times| (times, assembly.time(node, "partition")));
+        let (name, key, value) = (assembly.name(node), key.clone(), value.clone());
+        let entry: Box<dyn Entry> = Box::new(SourceEntry::new(name, key, value, eager, times, next));
         Box::new(entry)
     };
     graph.add(&name, "source", &[], kind, Arc::new(make))

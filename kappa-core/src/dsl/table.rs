@@ -1,6 +1,7 @@
 //! The handle of a table, and the table of a topic.
 
 mod filter;
+mod foreign;
 mod group_by;
 mod join;
 mod map_values;

@@ -1,11 +1,11 @@
 //! Writes records to a topic.
 
 use super::{KStream, KTable};
-use crate::codec::{CodecId, SharedCodec};
+use crate::codec::{CodecId, Form, SharedCodec};
 use crate::processor::{Cx, Dropped, Receiver, unencodable};
 use crate::record::Record;
 use crate::task::ProcessError;
-use crate::topology::{Assembly, Kind, TopicRef, erase};
+use crate::topology::{Assembly, Erased, Kind, NodeId, TopicRef, erase};
 use std::sync::Arc;
 
 impl<K: 'static, V: 'static> KStream<K, V> {
@@ -96,14 +96,27 @@ pub(crate) fn sink_of<K: 'static, V: 'static>(
     key: SharedCodec<K>,
     value: SharedCodec<V>,
 ) {
-    let kind = Kind::Sink { topic: topic.clone(), key: key.form(), value: value.form() };
-    let make = move |assembly: &mut Assembly<'_>, node| {
+    let forms = (key.form(), value.form());
+    add_sink(stream, base, operator, topic, forms, move |assembly, node, topic| {
         let own = matches!(topic, TopicRef::Repartition(_));
-        let keyed = keyed && !(own && assembly.joins_null_keys(&topic));
+        let keyed = keyed && !(own && assembly.joins_null_keys(topic));
         let (key, value) = (key.clone(), value.clone());
-        erase::<K, V>(Sink { name: assembly.name(node), output: assembly.output(&topic), keyed, key, value })
-    };
-    stream.graph.borrow_mut().add(base, operator, &[stream.node], kind, Arc::new(make));
+        erase::<K, V>(Sink { name: assembly.name(node), output: assembly.output(topic), keyed, key, value })
+    });
+}
+
+/// Adds a sink of any kind behind a stream.
+pub(crate) fn add_sink<K: 'static, V: 'static>(
+    stream: &KStream<K, V>,
+    base: &str,
+    operator: &str,
+    topic: TopicRef,
+    (key, value): (Form, Form),
+    make: impl Fn(&mut Assembly<'_>, NodeId, &TopicRef) -> Erased + Send + Sync + 'static,
+) {
+    let kind = Kind::Sink { topic: topic.clone(), key, value };
+    let make = Arc::new(move |assembly: &mut Assembly<'_>, node| make(assembly, node, &topic));
+    stream.graph.borrow_mut().add(base, operator, &[stream.node], kind, make);
 }
 
 struct Sink<K, V> {

@@ -40,6 +40,9 @@ pub struct FetchOptions {
     /// Bytes that may be fetched ahead of `poll`, all partitions together. An aim, kept within one
     /// fetch response per broker.
     pub buffer_bytes: usize,
+    /// How long the log may hold an answer back while there is nothing new, and so how late the end of a partition may be
+    /// told. Shorter costs the log more requests while it is idle, and nothing under load.
+    pub wait_max: Duration,
 }
 
 /// One record of a batch; key and value are slices into the batch.

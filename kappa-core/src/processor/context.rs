@@ -22,6 +22,8 @@ pub(crate) enum Dropped {
     NullKey,
     /// The value is null where one is needed.
     NullValue,
+    /// The timestamp is negative.
+    NegativeTimestamp,
     /// It came later than a store keeps its time.
     Expired,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
@@ -35,7 +37,20 @@ pub(crate) enum Dropped {
 }
 
 impl Dropped {
-    const REASONS: [&'static str; 5] = ["failed-call", "null-key", "null-value", "expired", "null-key-repartition"];
+    /// As the metrics have it.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::FailedCall => "failed-call",
+            Self::NullKey => "null-key",
+            Self::NullValue => "null-value",
+            Self::NegativeTimestamp => "negative-timestamp",
+            Self::Expired => "expired",
+            Self::NullKeyRepartition => "null-key-repartition",
+            Self::OutOfOrder => "out-of-order",
+            Self::NullForeignKey => "null-foreign-key",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// What the operators of a task share.
@@ -68,7 +83,8 @@ pub(crate) struct TaskState {
     recording: bool,
     /// A store took more than its cache while a record was being processed.
     overdue: bool,
-    dropped: [u64; Dropped::REASONS.len()],
+    /// By reason, in the order in which they were first met.
+    dropped: Vec<(Dropped, u64)>,
     /// Buffers for encoded keys; several are out where one operator's chain holds another's.
     scratch: Vec<Vec<u8>>,
 }
@@ -97,7 +113,7 @@ impl TaskState {
             aborts: 0,
             recording: false,
             overdue: false,
-            dropped: Default::default(),
+            dropped: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -167,8 +183,7 @@ impl TaskState {
     }
 
     pub(crate) fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
-        let counts = std::mem::take(&mut self.dropped);
-        Dropped::REASONS.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
+        self.dropped.drain(..).filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.reason(), count)).collect()
     }
 }
 
@@ -191,7 +206,7 @@ pub(crate) struct Cx<'c> {
 impl Cx<'_> {
     /// Counts a dropped record.
     pub(crate) fn drop_record(&mut self, reason: Dropped) -> Result<(), ProcessError> {
-        self.state.dropped[reason as usize] += 1;
+        *count_of(&mut self.state.dropped, reason) += 1;
         Ok(())
     }
 
@@ -199,7 +214,7 @@ impl Cx<'_> {
     pub(crate) fn typed_and_expired<S: 'static>(&mut self, slot: usize) -> (&mut S, &mut u64) {
         let TaskState { stores, dropped, .. } = &mut *self.state;
         match stores[slot].as_mut().and_then(|store| store.any().downcast_mut()) {
-            Some(store) => (store, &mut dropped[Dropped::Expired as usize]),
+            Some(store) => (store, count_of(dropped, Dropped::Expired)),
             None => unreachable!("slots are typed by the builder, and a store that is read downstream is never taken"),
         }
     }
@@ -263,6 +278,15 @@ impl Cx<'_> {
         self.state.scratch.push(scratch);
         result
     }
+}
+
+/// The count of a reason.
+fn count_of(counts: &mut Vec<(Dropped, u64)>, reason: Dropped) -> &mut u64 {
+    let at = counts.iter().position(|(known, _)| *known == reason).unwrap_or_else(|| {
+        counts.push((reason, 0));
+        counts.len() - 1
+    });
+    &mut counts[at].1
 }
 
 /// A result that can't be written.

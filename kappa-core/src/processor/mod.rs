@@ -27,7 +27,6 @@ pub use kappa_state::Put;
 pub(crate) use log_store::{LogChanges, LogStore};
 pub(crate) use lookup::{Found, Getter, Lookup, decoded, get_from};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
-pub(crate) use punctuation::Schedules;
 pub use punctuation::{PunctuationType, Schedule};
 pub(crate) use slot::Slot;
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};

@@ -6,9 +6,11 @@
 //!   those are flushed themselves.
 
 use super::PunctuationType;
-use super::context::{Cx, Origin, TaskState};
+use super::TimeSlot;
+use super::context::{Cx, Dropped, Origin, TaskState};
 use super::materialized::Flush;
 use crate::codec::{CodecError, SharedCodec};
+use crate::dsl::{RecordContext, TimestampRule, Timestamps};
 use crate::log::RecordView;
 use crate::record::{Lazy, Record};
 use crate::task::{Output, OutputMark, ProcessError, SourceRecord, TaskProcessor};
@@ -99,7 +101,6 @@ impl TaskProcessor for FusedTask {
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError> {
         self.go_on();
         self.init(out)?;
-        self.state.stream_time_ms = self.state.stream_time_ms.max(record.view.timestamp_ms);
         let origin = Some(Origin { source, offset: record.view.offset });
         if self.undo_records {
             self.begin_record(out);
@@ -181,6 +182,14 @@ impl TaskProcessor for FusedTask {
         self.punctuate(PunctuationType::WallClockTime, now_ms, out)
     }
 
+    fn extracts_time(&self, source: usize) -> bool {
+        self.entries[source].extracts_time()
+    }
+
+    fn time_of(&self, source: usize, record: &SourceRecord<'_>) -> Option<i64> {
+        self.entries[source].time_of(record, &self.state)
+    }
+
     fn take_commit_request(&mut self) -> bool {
         std::mem::take(&mut self.state.commit_requested)
     }
@@ -196,6 +205,8 @@ pub(crate) struct SourceEntry<K, V> {
     eager: bool,
     /// Whether anything downstream may look at the value: else it is only checked.
     looks: bool,
+    /// How records get their times, with the place of the partition's time; `None`: they have them.
+    times: Option<(Timestamps<K, V>, TimeSlot)>,
     next: Next<K, V>,
 }
 
@@ -207,10 +218,11 @@ impl<K, V: 'static> SourceEntry<K, V> {
         key: SharedCodec<K>,
         value: SharedCodec<V>,
         eager: bool,
+        times: Option<(Timestamps<K, V>, TimeSlot)>,
         next: Next<K, V>,
     ) -> Self {
         let looks = next.looks(value.id);
-        Self { name, key, value, eager, looks, next }
+        Self { name, key, value, eager, looks, times, next }
     }
 
     fn check(&self, value: &[u8]) -> Result<(), ProcessError> {
@@ -226,7 +238,7 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
             return Err(ProcessError::Undecodable { part: "key", reason: NULL_KEY.to_owned() });
         };
         let value = Lazy::encoded(&self.value, value);
-        let record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
+        let mut record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
         if self.eager {
             record.key()?;
             match value.as_ref().and_then(|value| value.unread()).filter(|_| !self.looks) {
@@ -234,8 +246,57 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
                 None => _ = record.value()?,
             }
         }
+        if let Some((timestamps, slot)) = &self.times {
+            let partition_time_ms = cx.state.times.get(*slot).max(-1);
+            record.timestamp_ms = time(timestamps, &record, partition_time_ms, cx.state.now_ms)?;
+            if record.timestamp_ms < 0 && !matches!(timestamps.0, TimestampRule::Fail) {
+                return cx.drop_record(Dropped::NegativeTimestamp);
+            }
+            cx.state.times.advance(*slot, record.timestamp_ms);
+        }
+        if record.timestamp_ms < 0 {
+            return Err(negative(record.timestamp_ms));
+        }
+        cx.state.stream_time_ms = cx.state.stream_time_ms.max(record.timestamp_ms);
         self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
     }
+
+    fn extracts_time(&self) -> bool {
+        self.times.is_some()
+    }
+
+    fn time_of(&self, record: &SourceRecord<'_>, state: &TaskState) -> Option<i64> {
+        let (timestamps, slot) = self.times.as_ref()?;
+        let RecordView { timestamp_ms, key, value, .. } = record.view;
+        let (key, value) = (Lazy::encoded(&self.key, key)?, Lazy::encoded(&self.value, value));
+        let record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
+        time(timestamps, &record, state.times.get(*slot).max(-1), state.now_ms).ok()
+    }
+}
+
+fn negative(timestamp_ms: i64) -> ProcessError {
+    ProcessError::Undecodable { part: "timestamp", reason: format!("{timestamp_ms} is negative") }
+}
+
+/// The time of a record by a rule.
+fn time<K: 'static, V: 'static>(
+    timestamps: &Timestamps<K, V>,
+    record: &Record<'_, K, V>,
+    partition_time_ms: i64,
+    now_ms: i64,
+) -> Result<i64, ProcessError> {
+    let Record { timestamp_ms, headers, .. } = *record;
+    Ok(match &timestamps.0 {
+        TimestampRule::Fail | TimestampRule::Skip => timestamp_ms,
+        TimestampRule::PartitionTime if timestamp_ms >= 0 => timestamp_ms,
+        TimestampRule::PartitionTime if partition_time_ms < 0 => return Err(negative(timestamp_ms)),
+        TimestampRule::PartitionTime => partition_time_ms,
+        TimestampRule::WallClock => now_ms,
+        TimestampRule::From(extract) => {
+            let context = RecordContext { timestamp_ms, headers };
+            extract(record.key()?, record.value()?, context, partition_time_ms)
+        }
+    })
 }
 
 /// What fails without a record is no record's fault.

@@ -84,15 +84,22 @@ impl Registry {
 
     /// Opens a registry, creating it where it is missing.
     pub fn open_with(log: SharedLog, settings: RegistrySettings) -> Result<Self, RegistryError> {
-        crate::app::check_name("registry topic", &settings.topic, crate::app::TOPIC_NAME_LENGTH_MAX)?;
-        let reader = match RegistryReader::open(&log, &settings.topic, settings.deadline) {
-            Err(RegistryError::Missing { .. }) => {
-                create(&log, &settings.topic)?;
-                RegistryReader::open(&log, &settings.topic, settings.deadline)?
-            }
-            opened => opened?,
-        };
+        if let Some(registry) = Self::open_existing(Arc::clone(&log), settings.clone())? {
+            return Ok(registry);
+        }
+        create(&log, &settings.topic)?;
+        let reader = RegistryReader::open(&log, &settings.topic, settings.deadline)?;
         Ok(Self { log, settings, reader, first: None })
+    }
+
+    /// Opens a registry where there is one, and creates none.
+    pub fn open_existing(log: SharedLog, settings: RegistrySettings) -> Result<Option<Self>, RegistryError> {
+        crate::app::check_name("registry topic", &settings.topic, crate::app::TOPIC_NAME_LENGTH_MAX)?;
+        match RegistryReader::open(&log, &settings.topic, settings.deadline) {
+            Ok(reader) => Ok(Some(Self { log, settings, reader, first: None })),
+            Err(RegistryError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The registry as it is now.

@@ -6,6 +6,8 @@
 //! - While `at_end` holds and the queue is empty, everything up to `position` has been seen, control records included.
 
 use crate::log::{FetchedBatch, RecordView, Run, TopicPartition};
+use crate::task::SourceRecord;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -32,6 +34,8 @@ pub(crate) struct SourceQueue {
     /// The same, as of the last commit.
     pub(crate) committed_time_ms: Option<i64>,
     pub(crate) paused: bool,
+    /// The time that the head goes by, where it had to be extracted.
+    head_time_ms: Cell<Option<i64>>,
     end: Option<i64>,
     segments: VecDeque<Segment>,
     buffered: usize,
@@ -54,6 +58,7 @@ impl SourceQueue {
             time_ms,
             committed_time_ms: time_ms,
             paused: false,
+            head_time_ms: Cell::new(None),
             end: None,
             segments: VecDeque::new(),
             buffered: 0,
@@ -106,8 +111,19 @@ impl SourceQueue {
         self.head().map(|(batch, index)| batch.record(index))
     }
 
+    /// The time that the head goes by, extracted once.
+    pub(crate) fn head_time(&self, extract: impl FnOnce(&SourceRecord<'_>) -> Option<i64>) -> Option<i64> {
+        let (batch, index) = self.head()?;
+        if self.head_time_ms.get().is_none() {
+            let record = SourceRecord { view: batch.record(index), headers: batch.headers(index) };
+            self.head_time_ms.set(Some(extract(&record).unwrap_or(record.view.timestamp_ms)));
+        }
+        self.head_time_ms.get()
+    }
+
     /// The head has been processed (or left out).
     pub(crate) fn advance(&mut self, offset: i64, timestamp_ms: i64) {
+        self.head_time_ms.set(None);
         self.position = offset + 1;
         if timestamp_ms >= 0 && self.time_ms.is_none_or(|time| time < timestamp_ms) {
             self.time_ms = Some(timestamp_ms);
@@ -124,6 +140,7 @@ impl SourceQueue {
     /// Back to what is committed; the caller assigns the partition anew.
     pub(crate) fn rewind(&mut self) {
         self.segments.clear();
+        self.head_time_ms.set(None);
         self.buffered = 0;
         self.end = None;
         self.paused = false;

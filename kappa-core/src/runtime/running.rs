@@ -15,6 +15,7 @@ use crate::app::{App, ApplicationId};
 use crate::deploy::Progress;
 use crate::log::{Recovery, SharedLog};
 use crate::registry::{Manifest, Registry, RegistrySettings};
+use crate::topology::TopologyPlan;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,14 +61,13 @@ impl Runtime {
         let clock = Clock::start();
         let (id, program) = (app.id().clone(), Arc::clone(app.program()));
         let settings = Arc::new(self.settings.clone());
-        let layout = prepare(&mut *self.log.topics()?, &id.to_string(), program.plan(), &settings);
-        let layout = Arc::new(layout.map_err(|error| self.unreachable(error))?);
+        let (layout, registry) = self.look_around(&id, program.plan(), &settings)?;
         let manifest =
             Manifest::new(id.clone(), program.plan(), partitions(&layout), app.code_version(), clock.now_ms());
-        let mut registry = Registry::open_with(
-            Arc::clone(&self.log),
-            RegistrySettings { topic: settings.registry_topic.clone(), ..RegistrySettings::default() },
-        )?;
+        let mut registry = match registry {
+            Some(registry) => registry,
+            None => Registry::open_with(Arc::clone(&self.log), registry_settings(&settings))?,
+        };
         registry.register(&manifest)?;
         let state = StateHome::open(&settings, &id, &program.plan().fingerprint)?;
         let metrics = RuntimeMetrics::new(&id.to_string())?;
@@ -96,6 +96,24 @@ impl Runtime {
         Ok(running)
     }
 
+    /// Checks and creates topics while the registry, where there is one, is read: a restart waits for one of them only.
+    fn look_around(
+        &self,
+        id: &ApplicationId,
+        plan: &TopologyPlan,
+        settings: &Settings,
+    ) -> Result<(Arc<AppLayout>, Option<Registry>), Error> {
+        let mut topics = self.log.topics()?;
+        std::thread::scope(|scope| {
+            let log = Arc::clone(&self.log);
+            let registry = scope.spawn(move || Registry::open_existing(log, registry_settings(settings)));
+            let layout = prepare(&mut *topics, &id.to_string(), plan, settings);
+            let layout = layout.map_err(|error| self.unreachable(error))?;
+            let registry = registry.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((Arc::new(layout), registry))
+        })
+    }
+
     /// No answer to the first question most often means a wrong address: says which one it was.
     fn unreachable(&self, error: Error) -> Error {
         match error {
@@ -122,6 +140,10 @@ impl Runtime {
         }
         blocking(move || running.stop(STOP_DEADLINE)).await
     }
+}
+
+fn registry_settings(settings: &Settings) -> RegistrySettings {
+    RegistrySettings { topic: settings.registry_topic.clone(), ..RegistrySettings::default() }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
@@ -210,10 +232,10 @@ impl RunningApp {
         }
         for index in 0..settings.stream_threads {
             let (log, layout, settings) = (Arc::clone(&runtime.log), Arc::clone(layout), Arc::clone(settings));
-            let (own, identity) = (Arc::clone(&shared), state.identity.clone());
+            let (own, until, identity) = (Arc::clone(&shared), Arc::clone(&shared), state.identity.clone());
             let body = move || {
                 let worker = Worker::new(index, &identity, log, layout, settings, own, clock.now_ms())?;
-                threads::run_worker(worker, clock)
+                threads::run_worker(worker, clock, &until)
             };
             self.threads.push(threads::spawn(format!("kappa-stream-{index}"), &shared, body)?);
         }

@@ -59,6 +59,9 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// `KAPPA_MEMORY_BYTES`, default 256 MiB: RocksDB's block cache and write buffers, all stores of the process together.
     pub memory_bytes: usize,
+    /// `KAPPA_RESTORING_BYTES`, default 64 MiB: what restores keep in memory before they write it, all restore threads together. More:
+    /// fewer and larger files, which cost less to merge.
+    pub restoring_bytes: usize,
     /// `KAPPA_TAIL_RECORDS`, `KAPPA_TAIL_BYTES`, `KAPPA_TAIL_AGE_MS`: a bound, for each store, on what is committed but only in memory,
     /// and so on what is restored after a crash. Defaults 100,000 records, 16 MiB, 30 s.
     pub tail_bound: TailBound,
@@ -109,6 +112,7 @@ impl Default for Settings {
             takeover_after_ms: 1_000,
             cache_bytes: 64 * 1024 * 1024,
             memory_bytes: 256 * 1024 * 1024,
+            restoring_bytes: 64 * 1024 * 1024,
             tail_bound: TailBound::default(),
             state_age_max_ms: 12 * 3_600 * 1_000,
             bad_records: BadRecords::Fail,
@@ -154,6 +158,7 @@ impl Settings {
         read.positive("KAPPA_TAKEOVER_AFTER_MS", &mut settings.takeover_after_ms)?;
         read.value("KAPPA_CACHE_BYTES", &mut settings.cache_bytes)?;
         read.positive("KAPPA_MEMORY_BYTES", &mut settings.memory_bytes)?;
+        read.positive("KAPPA_RESTORING_BYTES", &mut settings.restoring_bytes)?;
         read.positive("KAPPA_TAIL_RECORDS", &mut settings.tail_bound.records)?;
         read.positive("KAPPA_TAIL_BYTES", &mut settings.tail_bound.bytes)?;
         read.positive("KAPPA_TAIL_AGE_MS", &mut settings.tail_bound.age_ms)?;

@@ -47,6 +47,14 @@ pub(crate) struct RestoreRequest {
     pub(crate) worker: usize,
 }
 
+/// What is sent to one worker.
+#[derive(Default)]
+struct Inbox {
+    /// `None` once it takes no more.
+    commands: Mutex<Option<Vec<WorkerCommand>>>,
+    changed: Condvar,
+}
+
 /// The shared state.
 pub struct Shared {
     /// The tasks' epochs.
@@ -55,12 +63,13 @@ pub struct Shared {
     pub metrics: RuntimeMetrics,
     member: OnceLock<Arc<dyn Member>>,
     holders: Mutex<BTreeMap<usize, Holder>>,
-    /// For each worker; `None` once it takes no more.
-    commands: Vec<Mutex<Option<Vec<WorkerCommand>>>>,
+    /// For each worker.
+    commands: Vec<Inbox>,
     restores: Mutex<Vec<RestoreRequest>>,
     restore_asked: Condvar,
     assigned: Mutex<BTreeSet<usize>>,
     stopping: AtomicBool,
+    stop_asked: (Mutex<()>, Condvar),
     failure: Mutex<Option<Arc<Error>>>,
 }
 
@@ -86,11 +95,14 @@ impl Shared {
             metrics,
             member: OnceLock::new(),
             holders: Mutex::default(),
-            commands: (0..workers).map(|_| Mutex::new(Some(Vec::new()))).collect(),
+            commands: (0..workers)
+                .map(|_| Inbox { commands: Mutex::new(Some(Vec::new())), ..Inbox::default() })
+                .collect(),
             restores: Mutex::default(),
             restore_asked: Condvar::new(),
             assigned: Mutex::default(),
             stopping: AtomicBool::new(false),
+            stop_asked: Default::default(),
             failure: Mutex::default(),
         }
     }
@@ -137,16 +149,18 @@ impl Shared {
 
     /// Gives the command back where the worker has ended.
     pub(crate) fn send(&self, worker: usize, command: WorkerCommand) -> Result<(), WorkerCommand> {
-        match &mut *lock(&self.commands[worker]) {
+        let inbox = &self.commands[worker];
+        match &mut *lock(&inbox.commands) {
             Some(commands) => commands.push(command),
             None => return Err(command),
         }
+        inbox.changed.notify_all();
         Ok(())
     }
 
     /// A worker ends: what was sent to it and not taken is dropped, and nothing more is accepted.
     pub(crate) fn refuse_commands(&self, worker: usize) {
-        for command in lock(&self.commands[worker]).take().into_iter().flatten() {
+        for command in lock(&self.commands[worker].commands).take().into_iter().flatten() {
             if let WorkerCommand::Run(ready) = command {
                 let task = ready.incarnation.task;
                 drop(ready);
@@ -156,7 +170,17 @@ impl Shared {
     }
 
     pub(crate) fn take_commands(&self, worker: usize) -> Vec<WorkerCommand> {
-        lock(&self.commands[worker]).as_mut().map(std::mem::take).unwrap_or_default()
+        lock(&self.commands[worker].commands).as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Waits until something was sent to the worker or the application stops, at most so long.
+    pub(crate) fn wait_for_command(&self, worker: usize, at_most: Duration) {
+        let inbox = &self.commands[worker];
+        let commands = lock(&inbox.commands);
+        let nothing = |commands: &mut Option<Vec<WorkerCommand>>| {
+            !self.is_stopping() && commands.as_ref().is_some_and(Vec::is_empty)
+        };
+        drop(inbox.changed.wait_timeout_while(commands, at_most, nothing));
     }
 
     pub(crate) fn request_restore(&self, request: RestoreRequest) {
@@ -195,6 +219,19 @@ impl Shared {
     /// Asks all threads to commit and end.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        let (asked, changed) = &self.stop_asked;
+        drop(lock(asked));
+        changed.notify_all();
+        for inbox in &self.commands {
+            drop(lock(&inbox.commands));
+            inbox.changed.notify_all();
+        }
+    }
+
+    /// Waits until the application stops, at most so long.
+    pub(crate) fn wait_for_stop(&self, at_most: Duration) {
+        let (asked, changed) = &self.stop_asked;
+        drop(changed.wait_timeout_while(lock(asked), at_most, |()| !self.is_stopping()));
     }
 
     /// Whether they have been asked.

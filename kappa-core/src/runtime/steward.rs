@@ -45,7 +45,7 @@ impl Steward {
                 self.measure(&mut question);
                 lag_at_ms = self.clock.now_ms() + LAG_INTERVAL_MS;
             }
-            std::thread::sleep(PACE);
+            self.shared.wait_for_stop(PACE);
         }
         self.registry.take().into_iter().for_each(close);
     }

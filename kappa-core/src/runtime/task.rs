@@ -63,11 +63,13 @@ impl Task {
             return (!queue.is_empty()).then_some(0);
         }
         let mut best: Option<(usize, i64)> = None;
-        for (at, (_, queue)) in self.sources.iter().enumerate() {
-            match queue.head_record() {
-                Some(record) if best.is_none_or(|(_, time)| record.timestamp_ms < time) => {
-                    best = Some((at, record.timestamp_ms));
-                }
+        for (at, (source, queue)) in self.sources.iter().enumerate() {
+            let time_ms = match self.processor.extracts_time(*source) {
+                false => queue.head_record().map(|record| record.timestamp_ms),
+                true => queue.head_time(|record| self.processor.time_of(*source, record)),
+            };
+            match time_ms {
+                Some(time_ms) if best.is_none_or(|(_, time)| time_ms < time) => best = Some((at, time_ms)),
                 Some(_) => {}
                 None if queue.at_end() => {}
                 None => return None,
@@ -98,8 +100,6 @@ impl Task {
             let known = (!self.failing.is_empty()).then(|| self.failing.get(&(*source, offset)).cloned()).flatten();
             let result = if let Some((operator, reason)) = known {
                 Err(ProcessError::Operator { operator, reason })
-            } else if timestamp_ms < 0 {
-                Err(ProcessError::Undecodable { part: "timestamp", reason: format!("{timestamp_ms} is negative") })
             } else {
                 self.processor.process(*source, &SourceRecord { view, headers: headers.clone() }, out)
             };

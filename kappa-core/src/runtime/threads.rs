@@ -45,9 +45,16 @@ pub(crate) fn spawn(
 }
 
 /// Runs a worker until the application stops.
-pub(crate) fn run_worker(mut worker: Worker, clock: Clock) -> Result<(), Error> {
+pub(crate) fn run_worker(mut worker: Worker, clock: Clock, shared: &Shared) -> Result<(), Error> {
     loop {
-        match worker.turn(clock.now_ms(), IDLE_WAIT) {
+        let max_wait = if worker.is_idle() {
+            // Nothing is read: the first task is what is waited for.
+            shared.wait_for_command(worker.index(), IDLE_WAIT);
+            Duration::ZERO
+        } else {
+            IDLE_WAIT
+        };
+        match worker.turn(clock.now_ms(), max_wait) {
             Ok(turn) if turn.stopped => break,
             Ok(_) => {}
             Err(error) => {

@@ -77,6 +77,24 @@ impl Output {
         self.put(topic.handle, partition, timestamp_ms, headers, key, value)
     }
 
+    /// The number of partitions of output `output`.
+    pub fn partitions(&self, output: usize) -> i32 {
+        self.topics[output].partitions
+    }
+
+    /// Writes a record to one partition of output `output`: as [`send`](Self::send), but the caller chooses.
+    pub fn send_to<E>(
+        &mut self,
+        output: usize,
+        partition: i32,
+        timestamp_ms: i64,
+        headers: &Headers,
+        key: Option<&[u8]>,
+        value: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        self.put(self.topics[output].handle, partition, timestamp_ms, headers, key, value)
+    }
+
     /// Writes a changelog record: to the partition of the task's own number.
     pub fn log(&mut self, output: usize, timestamp_ms: i64, key: &[u8], value: Option<&[u8]>) {
         let topic = self.topics[output];

@@ -41,7 +41,7 @@ pub struct TaskScope<'a> {
 /// A record as it comes from a source topic.
 #[derive(Debug)]
 pub struct SourceRecord<'b> {
-    /// Offset, timestamp (never negative), key and value.
+    /// Offset, timestamp, key and value. The source decides what becomes of a negative timestamp.
     pub view: RecordView<'b>,
     /// The headers.
     pub headers: Headers,
@@ -139,6 +139,17 @@ pub trait TaskProcessor: Send {
     /// anything was done that a commit must cover.
     fn advance(&mut self, _now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
         Ok(false)
+    }
+
+    /// Whether the times of source `source` are extracted.
+    fn extracts_time(&self, _source: usize) -> bool {
+        false
+    }
+
+    /// The time by which a record of source `source` is put in order with those of the others, where it is not the record's own:
+    /// where timestamps are extracted.
+    fn time_of(&self, _source: usize, _record: &SourceRecord<'_>) -> Option<i64> {
+        None
     }
 
     /// Whether an operator has asked for an early commit since the last call.

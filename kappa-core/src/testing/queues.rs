@@ -15,7 +15,8 @@ use std::collections::VecDeque;
 struct Queue {
     topic: TopicRef,
     partition: i32,
-    records: VecDeque<(i64, Stored)>,
+    /// With offset and the time to go by.
+    records: VecDeque<(i64, i64, Stored)>,
     end: i64,
 }
 
@@ -28,8 +29,14 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// Adds a record at the end of its partition.
-    pub(super) fn push(&mut self, topic: &TopicRef, record: Stored) {
+    /// The offset of the next record of a partition.
+    pub(super) fn end(&self, topic: &TopicRef, partition: i32) -> i64 {
+        let known = self.queues.iter().find(|queue| queue.partition == partition && queue.topic == *topic);
+        known.map_or(0, |queue| queue.end)
+    }
+
+    /// Adds a record at the end of its partition, to go by a time that is mostly its own.
+    pub(super) fn push(&mut self, topic: &TopicRef, time_ms: i64, record: Stored) {
         let known = self.queues.iter().position(|queue| queue.partition == record.partition && queue.topic == *topic);
         let index = known.unwrap_or_else(|| {
             let (topic, partition) = (topic.clone(), record.partition);
@@ -37,7 +44,7 @@ impl Queues {
             self.queues.len() - 1
         });
         let queue = &mut self.queues[index];
-        queue.records.push_back((queue.end, record));
+        queue.records.push_back((queue.end, time_ms, record));
         queue.end += 1;
         if queue.records.len() == 1 {
             self.offer(index);
@@ -48,7 +55,7 @@ impl Queues {
     pub(super) fn pop(&mut self) -> Option<(TopicRef, i64, Stored)> {
         let index = self.poll()?;
         let queue = &mut self.queues[index];
-        let (offset, record) = queue.records.pop_front()?;
+        let (offset, _, record) = queue.records.pop_front()?;
         let topic = queue.topic.clone();
         if !queue.records.is_empty() {
             self.offer(index);
@@ -67,7 +74,7 @@ impl Queues {
     }
 
     fn head(&self, queue: usize) -> i64 {
-        self.queues[queue].records.front().map_or(i64::MAX, |(_, record)| record.timestamp_ms)
+        self.queues[queue].records.front().map_or(i64::MAX, |(_, time_ms, _)| *time_ms)
     }
 
     fn offer(&mut self, queue: usize) {
@@ -120,7 +127,7 @@ mod tests {
         let mut queues = Queues::default();
         let (a, b) = (TopicRef::External("a".into()), TopicRef::External("b".into()));
         for (topic, partition, timestamp_ms) in [(&a, 0, 5), (&a, 0, 1), (&a, 1, 4), (&b, 0, 3), (&b, 0, 9)] {
-            queues.push(topic, at(partition, timestamp_ms));
+            queues.push(topic, timestamp_ms, at(partition, timestamp_ms));
         }
         let mut taken = Vec::new();
         while let Some((topic, offset, record)) = queues.pop() {

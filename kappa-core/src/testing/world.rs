@@ -29,6 +29,15 @@ pub(super) struct Stored {
     pub(super) sequence: u64,
 }
 
+impl Stored {
+    /// As a task reads it.
+    fn as_source(&self, offset: i64) -> SourceRecord<'_> {
+        let (key, value) = (self.key.as_deref(), self.value.as_deref());
+        let view = RecordView { offset, timestamp_ms: self.timestamp_ms, key, value };
+        SourceRecord { view, headers: self.headers.clone() }
+    }
+}
+
 /// A record of a changelog.
 #[derive(Debug, Clone)]
 pub(super) struct Logged {
@@ -182,8 +191,18 @@ impl World {
     /// Runs a record, and everything that follows from it.
     pub(super) fn pipe(&mut self, topic: &TopicRef, record: Stored) -> Result<(), TestError> {
         self.step += 1;
-        self.queues.push(topic, record);
+        self.queue(topic, record);
         self.drain()
+    }
+
+    /// Puts a record in front of the task that reads it.
+    fn queue(&mut self, topic: &TopicRef, record: Stored) {
+        let offset = self.queues.end(topic, record.partition);
+        let reader = self.tasks.iter().filter(|task| task.partition == record.partition).find_map(|task| {
+            let source = task.plan.sources.iter().position(|source| source.topic == *topic)?;
+            task.processor.time_of(source, &record.as_source(offset))
+        });
+        self.queues.push(topic, reader.unwrap_or(record.timestamp_ms), record);
     }
 
     /// Moves the wall clock.
@@ -282,17 +301,18 @@ impl World {
     /// Moves what a task has written to where it is read. Says for each store whether its changelog has grown.
     fn collect(&mut self, index: usize) -> Vec<bool> {
         let task = &mut self.tasks[index];
-        let mut logged = vec![false; task.plan.stores.len()];
+        let plan = task.plan.clone();
+        let mut logged = vec![false; plan.stores.len()];
         let batch = std::mem::take(&mut task.out.batch);
         for entry in batch.entries {
             let bytes = |range: Range<u32>| batch.bytes[range.start as usize..range.end as usize].to_vec();
             let (key, value) = (entry.key.map(bytes), entry.value.map(bytes));
             let (partition, timestamp_ms, headers) = (entry.partition, entry.timestamp_ms, entry.headers);
             let output = entry.topic.0 as usize;
-            let topic = task.plan.outputs[output].clone();
+            let topic = plan.outputs[output].clone();
             if let TopicRef::Changelog(name) = &topic {
                 let logs = |store: &crate::topology::StorePlan| store.changelog == ChangelogSource::Own { output };
-                if let Some(store) = task.plan.stores.iter().position(logs) {
+                if let Some(store) = plan.stores.iter().position(logs) {
                     logged[store] = true;
                 }
                 let log = self.changelogs.entry(name.clone()).or_default().entry(partition).or_default();
@@ -303,7 +323,7 @@ impl World {
             self.sequence += 1;
             let record = Stored { partition, timestamp_ms, key, value, headers, step, sequence };
             if task_reads(&self.topology, &topic) {
-                self.queues.push(&topic, record.clone());
+                self.queue(&topic, record.clone());
             }
             self.written.entry(topic).or_default().push_back(record);
         }
@@ -313,10 +333,7 @@ impl World {
 
 impl Task {
     fn process(&mut self, source: usize, offset: i64, record: &Stored) -> Result<(), ProcessError> {
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        let view = RecordView { offset, timestamp_ms: record.timestamp_ms, key, value };
-        let record = SourceRecord { view, headers: record.headers.clone() };
-        self.processor.process(source, &record, &mut self.out)
+        self.processor.process(source, &record.as_source(offset), &mut self.out)
     }
 }
 

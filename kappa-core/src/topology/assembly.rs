@@ -4,6 +4,7 @@ use super::TopicRef;
 use super::graph::{Graph, NodeId, OpenAs, StoreIndex};
 use super::planner::SubTopology;
 use crate::codec::SharedCodec;
+use crate::dsl::Timestamps;
 use crate::processor::{
     CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogChanges,
     LogOnly, LogStore, Materialized, Next, OperatorTimes, Receiver, TaskState, TimeSlot,
@@ -17,6 +18,12 @@ use std::sync::Arc;
 pub(crate) trait Entry: Send {
     /// Runs one record to the end of every chain.
     fn enter(&mut self, record: &SourceRecord<'_>, cx: &mut Cx<'_>) -> Result<(), ProcessError>;
+
+    /// Whether records' times are extracted.
+    fn extracts_time(&self) -> bool;
+
+    /// The time by which a record is put in order with those of other sources, where that is not its own.
+    fn time_of(&self, record: &SourceRecord<'_>, state: &TaskState) -> Option<i64>;
 }
 
 /// A task being made.
@@ -179,9 +186,10 @@ impl<'a> Assembly<'a> {
         Children { all: ids.iter().map(|child| self.make(*child)).collect(), names }
     }
 
-    /// The chain of one child of a node.
-    pub(crate) fn child<K: 'static, V: 'static>(&mut self, child: NodeId) -> Next<K, V> {
-        self.make(child)
+    /// How a source gives records their times, where that was said.
+    pub(crate) fn timestamps<K: 'static, V: 'static>(&self, source: NodeId) -> Option<Timestamps<K, V>> {
+        let (_, said) = self.graph.timestamps.iter().find(|(node, _)| *node == source)?;
+        said.downcast_ref::<Timestamps<K, V>>().cloned()
     }
 
     /// A place for a user's processor, which `make` is told.

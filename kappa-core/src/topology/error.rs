@@ -125,6 +125,18 @@ pub enum TopologyError {
         /// The operator.
         operator: String,
     },
+    /// Times are extracted where records don't enter.
+    #[error("with_timestamps() is called behind {operator}: call it right behind stream(), where records enter")]
+    NotASource {
+        /// The operator.
+        operator: String,
+    },
+    /// Times of one topic are extracted in two ways.
+    #[error("{operator} has timestamps already: a topic's records have one time, wherever it is read")]
+    TwoTimestamps {
+        /// The source.
+        operator: String,
+    },
     /// Streams of two topologies meet.
     #[error("{operator} takes a stream or store of another topology builder: use one builder for all")]
     Foreign {

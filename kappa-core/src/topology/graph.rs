@@ -113,6 +113,8 @@ pub(crate) struct Store {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stores: Vec<Store>,
+    /// How sources give records their times, where that was said: [`Timestamps`](crate::dsl::Timestamps) of the source's types.
+    pub(crate) timestamps: Vec<(NodeId, Arc<dyn Any + Send + Sync>)>,
     /// Children of processors by the names that processors know them by.
     pub(crate) child_names: Vec<(NodeId, String)>,
     /// What is wrong, in the order it was found.

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(starts(TimeWindows::tumbling(12), 24), [24]);
         assert_eq!(starts(hopping, 3), [0], "none starts before 1970");
         assert_eq!(starts(TimeWindows::unlimited(10), 10), [10]);
-        assert_eq!(starts(TimeWindows::unlimited(10), 9), []);
+        assert_eq!(starts(TimeWindows::unlimited(10), 9), [0_i64; 0]);
         assert_eq!(TimeWindows::unlimited(10).containing(99).next(), Some(Window { start_ms: 10, end_ms: i64::MAX }));
     }
 }

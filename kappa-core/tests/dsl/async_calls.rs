@@ -29,7 +29,7 @@ impl Gate {
     }
 
     fn open(&self, value: &str) {
-        self.open.send_modify(|open| drop(open.insert(value.to_owned())));
+        self.open.send_modify(|open| _ = open.insert(value.to_owned()));
     }
 
     async fn pass(&self, value: String) -> Result<String, CallError> {

@@ -102,6 +102,7 @@ impl Knobs {
             buffered_records: self.poll_records * 2,
             cache_bytes: if self.at_once { 0 } else { 1 << 20 },
             tail_bound: TailBound { records: self.tail_records, bytes: 1 << 30, age_ms: self.tail_age_ms },
+            restoring_bytes: if self.tail_age_ms == 50 { 300 } else { 1 << 20 },
             instance_id: self.static_seats.then(|| format!("seat-{instance}")),
             rules,
             ..Settings::default()

@@ -1,7 +1,7 @@
 //! The cells of a buffer: the typed values it knows, each found by one hash look-up.
 //!
 //! A cell is a cache of what lies behind it, but for the time that it is dirty. Which clean cell goes first: cells begin
-//! *young*, in a queue that may take an eighth of the room; at its end those that were used again move to the *settled*
+//! *young*, in a queue that may take a small part of the room; at its end those that were used again move to the *settled*
 //! ones, the others go. A key that is new to the store is not likely to come again, so many new keys turn over a small part
 //! of the memory; one that the store has already is settled at once.
 //!
@@ -20,6 +20,9 @@ use hashbrown::HashTable;
 
 use super::rows::spread;
 use super::small::Small;
+
+/// The young cells' part of the room: enough for some transactions.
+const YOUNG_PART: usize = 16;
 
 /// The typed value of a key, as reads see it.
 #[derive(Debug)]
@@ -228,11 +231,11 @@ impl<V> Cells<V> {
         self.young_bytes + self.settled_bytes - self.dirty_bytes
     }
 
-    /// Takes clean cells away until they fit into `bound` bytes, the young ones into an eighth of it, looking at no more than
+    /// Takes clean cells away until they fit into `bound` bytes, the young ones into a part of it, looking at no more than
     /// `steps` cells. `keep` stays.
     pub(super) fn sweep(&mut self, bound: usize, steps: usize, keep: Option<u32>) {
         for _ in 0..steps {
-            let young = self.young_bytes > bound / 8 && !self.young.is_empty();
+            let young = self.young_bytes > bound / YOUNG_PART && !self.young.is_empty();
             if !young && self.clean_bytes() <= bound {
                 return;
             }

@@ -7,12 +7,15 @@ use super::BufferedStore;
 use super::filter::{Filter, Knowledge};
 use super::restoring::Restoring;
 use super::rows::Rows;
-use crate::{Direction, Layer, ManagedStore, Mark, StateError, StoreId};
+use crate::{Direction, Layer, ManagedStore, Mark, RestoringBytes, StateError, StoreId};
 
 /// Look-ups in vain after which a filter is worth a walk over the store.
 const WALK_AFTER: u32 = if cfg!(test) { 2 } else { 1_000 };
 /// Keys walked over at a time: about a millisecond.
 const WALK_KEYS: usize = if cfg!(test) { 3 } else { 5_000 };
+
+/// A restore writes steps of about so many bytes, if it is not told to before.
+const STEP_BYTES: usize = 32 * 1024 * 1024;
 
 /// What is committed and not yet in the store behind.
 #[derive(Debug, Default)]
@@ -33,7 +36,8 @@ impl<V: 'static> BufferedStore<V> {
     /// Writes the tail; where that fails it is as before.
     fn write_tail(&mut self) -> Result<(), StateError> {
         let Some(mark) = self.mark.clone() else { return Ok(()) };
-        self.store.apply(&self.tail.rows.layer(), &mark)?;
+        let rows = &self.tail.rows;
+        self.store.apply_sorted(&mut rows.sorted(&rows.order()), &mark)?;
         self.tail.rows.clear();
         self.tail.records = 0;
         self.tail.since_ms = None;
@@ -55,8 +59,8 @@ impl<V: 'static> BufferedStore<V> {
         let bytes_max = self.filter_bound();
         if matches!(self.filter, Knowledge::Nothing { in_vain } if in_vain >= WALK_AFTER) {
             self.filter = Knowledge::Some { filter: Filter::default(), walked: Vec::new() };
-            for (hash, _, _) in self.staged.iter().chain(self.tail.rows.iter()) {
-                self.filter.add(hash, bytes_max);
+            for (_, key, _) in self.staged.iter().chain(self.tail.rows.iter()) {
+                self.filter.add(self.cells.hash(key), bytes_max);
             }
         }
         let Knowledge::Some { filter, walked } = &mut self.filter else { return Ok(()) };
@@ -80,20 +84,6 @@ impl<V: 'static> BufferedStore<V> {
         } else if left > 0 {
             self.filter = Knowledge::All(mem::take(filter));
         }
-        Ok(())
-    }
-
-    fn write_restored(&mut self) -> Result<(), StateError> {
-        let operator_time = self.store.mark().map(|mark| mark.operator_time.clone()).unwrap_or_default();
-        self.write_restored_as(operator_time)
-    }
-
-    fn write_restored_as(&mut self, operator_time: Vec<u8>) -> Result<(), StateError> {
-        let Some(restoring) = &mut self.restoring else { return Ok(()) };
-        let mark = Mark { changelog_offset: restoring.next_offset, operator_time };
-        // Where that fails everything is still there.
-        self.store.apply(&restoring.layer(), &mark)?;
-        restoring.clear();
         Ok(())
     }
 
@@ -130,20 +120,30 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
             // What was read before the restore is no longer what lies behind.
             self.cells.clear();
         }
-        let bytes_max = self.filter_bound();
         let restoring = self.restoring.get_or_insert_with(|| Restoring::from(next_offset));
         for (key, value, timestamp_ms) in records {
-            if value.is_some() {
-                self.filter.add(self.cells.hash(key), bytes_max);
-            }
+            // A filter would cost a third more, and many stores never need one: it can still walk over what was restored.
+            self.filter = Knowledge::of(false);
             restoring.put(key, value, timestamp_ms);
         }
         // Only now: a step that is written in mid-batch would need a mark in mid-batch.
         restoring.next_offset = next_offset;
-        if restoring.is_step() {
-            self.write_restored()?;
-        }
-        Ok(())
+        if restoring.bytes().gathered >= STEP_BYTES { self.begin_write_restored() } else { Ok(()) }
+    }
+
+    fn restoring_bytes(&self) -> RestoringBytes {
+        self.restoring.as_ref().map(Restoring::bytes).unwrap_or_default()
+    }
+
+    fn begin_write_restored(&mut self) -> Result<(), StateError> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        let operator_time = self.mark.as_ref().map_or(&[][..], |mark| &mark.operator_time);
+        restoring.begin_step(&mut *self.store, operator_time)
+    }
+
+    fn end_write_restored(&mut self) -> Result<(), StateError> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        restoring.end_step(&mut *self.store)
     }
 
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
@@ -151,11 +151,10 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
             return Err(self.misuse("a restore needs a buffer without changes"));
         }
         if let Some(restoring) = &mut self.restoring {
-            restoring.next_offset = restoring.next_offset.max(next_offset);
             // The last step and the end of the restore are one file.
-            if !restoring.is_empty() {
-                self.write_restored_as(operator_time.to_vec())?;
-            }
+            restoring.next_offset = next_offset;
+            restoring.begin_step(&mut *self.store, operator_time)?;
+            restoring.end_step(&mut *self.store)?;
         }
         let mark = Mark { changelog_offset: next_offset, operator_time: operator_time.to_vec() };
         if self.store.mark() != Some(&mark) {

@@ -18,6 +18,7 @@
 //! - Where the filter knows its store, it has every key of the staged rows, the tail and the store.
 //! - `overlay`, where it is kept, has every key that is dirty, staged or in the tail; it may have others.
 
+mod arena;
 mod cell;
 mod expire;
 mod filter;

@@ -1,69 +1,92 @@
-//! Changelog records on their way into the store behind: gathered in one arena, sorted, lent as a layer.
+//! Changelog records on their way into the store behind: gathered in one arena, sorted, and written in large steps, each
+//! on a thread of its own where the store can be written so, while reading goes on.
 //!
-//! **Invariants:** of equal keys the last one counts.
+//! **Invariants:**
+//! - Of equal keys the last one counts.
+//! - At most one step is being written; it is taken in before the next one is begun, so steps are there in their order.
+//! - What could not be written is kept, and written before anything else.
+
+use std::mem;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use super::rows::Rows;
-use crate::Layer;
-use crate::row::write_row;
-
-/// A restore is written in steps of about so many bytes or records.
-const STEP_BYTES: usize = 32 * 1024 * 1024;
-const STEP_RECORDS: usize = 500_000;
+use crate::{KeyValueStore, Mark, PreparedLayer, RestoringBytes, StateError};
 
 /// What was read of a changelog and is not yet in the store behind.
 #[derive(Debug)]
 pub(super) struct Restoring {
     rows: Rows,
     pub(super) next_offset: i64,
+    step: Option<Step>,
+}
+
+/// A step: what is to be written, and who writes it; nobody where it could not be.
+#[derive(Debug)]
+struct Step {
+    rows: Arc<Rows>,
+    mark: Mark,
+    writer: Option<JoinHandle<Result<PreparedLayer, StateError>>>,
 }
 
 impl Restoring {
     pub(super) fn from(next_offset: i64) -> Self {
-        Self { rows: Rows::default(), next_offset }
+        Self { rows: Rows::default(), next_offset, step: None }
     }
 
     /// Takes a record in; `None` deletes.
     pub(super) fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp_ms: i64) {
-        self.rows.push(key, |out| value.inspect(|value| write_row(timestamp_ms, value, out)).is_some());
+        let timestamp = timestamp_ms.to_be_bytes();
+        self.rows.push(key, value.map(|value| [timestamp.as_slice(), value]));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> RestoringBytes {
+        let writing = self.step.as_ref().map_or(0, |step| step.rows.memory_bytes());
+        RestoringBytes { gathered: self.rows.memory_bytes(), writing }
     }
 
-    /// Whether there is enough for a step.
-    pub(super) fn is_step(&self) -> bool {
-        self.rows.memory_bytes() >= STEP_BYTES || self.rows.len() >= STEP_RECORDS
+    /// Begins to write what was gathered, with a mark of this operator time.
+    pub(super) fn begin_step(&mut self, store: &mut dyn KeyValueStore, operator_time: &[u8]) -> Result<(), StateError> {
+        self.end_step(store)?;
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let mark = Mark { changelog_offset: self.next_offset, operator_time: operator_time.to_vec() };
+        let rows = Arc::new(mem::take(&mut self.rows));
+        let writer = store.preparer().and_then(|preparer| {
+            let (rows, mark) = (Arc::clone(&rows), mark.clone());
+            let prepare = move || preparer.prepare(&mut rows.sorted(&rows.order()), &mark);
+            // Without a thread it is written below.
+            std::thread::Builder::new().name("kappa-layer".into()).spawn(prepare).ok()
+        });
+        let beside = writer.is_some();
+        self.step = Some(Step { rows, mark, writer });
+        if beside { Ok(()) } else { self.end_step(store) }
     }
 
-    /// What is there, sorted, each key once.
-    pub(super) fn layer(&self) -> Layer<'_> {
-        self.rows.layer()
-    }
-
-    /// It is in the store.
-    pub(super) fn clear(&mut self) {
-        self.rows.clear();
+    /// Waits until the step under way is in the store.
+    pub(super) fn end_step(&mut self, store: &mut dyn KeyValueStore) -> Result<(), StateError> {
+        let Some(mut step) = self.step.take() else { return Ok(()) };
+        let outcome = match step.writer.take() {
+            Some(writer) => match writer.join() {
+                Ok(prepared) => prepared.and_then(|layer| store.take_in(layer)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            None => store.apply_sorted(&mut step.rows.sorted(&step.rows.order()), &step.mark),
+        };
+        if outcome.is_err() {
+            self.step = Some(step);
+        }
+        outcome
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_layer_is_sorted_and_the_last_of_equal_keys_counts() {
-        let mut restoring = Restoring::from(0);
-        for (key, value) in
-            [("long key b", Some("1")), ("a", Some("2")), ("", None), ("long key b", None), ("", Some(""))]
-        {
-            restoring.put(key.as_bytes(), value.map(str::as_bytes), 1);
+impl Drop for Restoring {
+    fn drop(&mut self) {
+        // The thread has the store's directory open.
+        if let Some(writer) = self.step.as_mut().and_then(|step| step.writer.take()) {
+            drop(writer.join());
         }
-        restoring.put(b"a", Some(b"3"), 2);
-        restoring.put(b"a\0", None, 2);
-        let row = [0, 0, 0, 0, 0, 0, 0, 2, b'3'];
-        let expected: [(&[u8], Option<&[u8]>); 4] =
-            [(b"", Some(&[0, 0, 0, 0, 0, 0, 0, 1])), (b"a", Some(&row)), (b"a\0", None), (b"long key b", None)];
-        assert_eq!(restoring.layer().entries, expected);
     }
 }

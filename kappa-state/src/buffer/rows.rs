@@ -1,27 +1,32 @@
-//! Encoded rows of a buffer, newest of each key: keys and rows back to back in one arena, found by one hash look-up.
+//! Encoded rows of a buffer, newest of each key: keys and rows back to back in an arena, found by one hash look-up.
 //!
-//! What is staged, what is committed and not yet written, and what a restore has read are kept so: 32 bytes beside key and
-//! row, no allocation of its own.
+//! What is staged, what is committed and not yet written, and what a restore has read are kept so: about 32 bytes beside key
+//! and row, no allocation of its own, nothing ever moved to grow.
 //!
 //! **Invariants:**
 //! - Where there is an index, it has each key once, and every entry is in it.
-//! - `live` is the sum of the lengths of keys and rows of all entries; what else the arena holds is garbage, which is never
-//!   more than `live` and `GARBAGE_BYTES` together.
+//! - `live` is the sum of the lengths of keys and rows of all entries; what else was put into the arena is garbage, which is
+//!   never more than `live` and `GARBAGE_BYTES` together.
+
+use std::mem;
 
 use hashbrown::HashTable;
 
-use crate::Layer;
+use super::arena::{Address, Arena};
+use crate::Entry;
 
 /// Bytes that may lie about before the arena is looked at.
 const GARBAGE_BYTES: usize = 1024 * 1024;
 /// Instead of a row's length: a deletion.
 const DELETED: u32 = u32::MAX;
+/// Places in a block of them.
+const BLOCK: usize = 4096;
 
 /// Where a key and its row are in the arena.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    hash: u64,
-    start: usize,
+    address: Address,
+    hash: u32,
     key_len: u32,
     row_len: u32,
 }
@@ -29,14 +34,6 @@ struct Place {
 impl Place {
     fn row_bytes(self) -> usize {
         if self.row_len == DELETED { 0 } else { self.row_len as usize }
-    }
-
-    fn key_end(self) -> usize {
-        self.start + self.key_len as usize
-    }
-
-    fn end(self) -> usize {
-        self.key_end() + self.row_bytes()
     }
 
     fn bytes(self) -> usize {
@@ -49,10 +46,49 @@ pub(super) type Found<'r> = Option<&'r [u8]>;
 
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    bytes: Vec<u8>,
-    places: Vec<Place>,
+    arena: Arena,
+    places: Places,
     index: HashTable<Slot>,
     live: usize,
+}
+
+/// Places, in blocks, so that growing moves none.
+#[derive(Debug, Default)]
+struct Places {
+    blocks: Vec<Vec<Place>>,
+    len: usize,
+}
+
+impl Places {
+    fn get(&self, at: u32) -> Place {
+        self.blocks[at as usize / BLOCK][at as usize % BLOCK]
+    }
+
+    fn set(&mut self, at: u32, place: Place) {
+        self.blocks[at as usize / BLOCK][at as usize % BLOCK] = place;
+    }
+
+    /// Its number.
+    fn push(&mut self, place: Place) -> u32 {
+        let number = u32::try_from(self.len).expect("four thousand million rows don't fit into memory");
+        let block = self.len / BLOCK;
+        if block == self.blocks.len() {
+            // Few rows take little; from a whole block on blocks are whole.
+            self.blocks.push(Vec::with_capacity(if block == 0 { 0 } else { BLOCK }));
+        }
+        self.blocks[block].push(place);
+        self.len += 1;
+        number
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Place> {
+        self.blocks.iter().flatten().copied()
+    }
+
+    fn clear(&mut self) {
+        self.blocks.iter_mut().for_each(Vec::clear);
+        self.len = 0;
+    }
 }
 
 /// A place's number and the part of its hash that the table works with, so that neither a look-up that finds nothing nor the
@@ -71,11 +107,11 @@ pub(super) fn spread(hash: u32) -> u64 {
 
 impl Rows {
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.places.len
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.len == 0
     }
 
     /// Bytes of the keys and rows.
@@ -85,20 +121,21 @@ impl Rows {
 
     /// Bytes taken, about.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.len() + self.places.len() * size_of::<Place>() + self.index.len() * size_of::<Slot>()
+        self.arena.used() + self.places.len * size_of::<Place>() + self.index.len() * size_of::<Slot>()
     }
 
     fn key(&self, place: Place) -> &[u8] {
-        &self.bytes[place.start..place.key_end()]
+        &self.arena.from(place.address)[..place.key_len as usize]
     }
 
     fn row(&self, place: Place) -> Found<'_> {
-        (place.row_len != DELETED).then(|| &self.bytes[place.key_end()..place.end()])
+        let row = || &self.arena.from(place.address)[place.key_len as usize..place.bytes()];
+        (place.row_len != DELETED).then(row)
     }
 
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
         let part = hash as u32;
-        let same = |slot: &Slot| slot.hash == part && self.key(self.places[slot.place as usize]) == key;
+        let same = |slot: &Slot| slot.hash == part && self.key(self.places.get(slot.place)) == key;
         self.index.find(spread(part), same).map(|slot| slot.place)
     }
 
@@ -107,33 +144,34 @@ impl Rows {
         if self.index.is_empty() {
             return None;
         }
-        self.find(hash, key).map(|at| self.row(self.places[at as usize]))
+        self.find(hash, key).map(|at| self.row(self.places.get(at)))
     }
 
     /// Sets a key's row, or notes that it is deleted. The row before, if any, goes.
     pub(super) fn set(&mut self, hash: u64, key: &[u8], row: Option<&[u8]>) {
         match self.find(hash, key) {
             None => {
-                let place = self.append(hash, key, row);
-                let (part, number) = (hash as u32, self.places.len());
-                let number = u32::try_from(number).expect("four thousand million rows don't fit into memory");
-                self.places.push(place);
-                self.index.insert_unique(spread(part), Slot { hash: part, place: number }, |slot| spread(slot.hash));
+                let part = hash as u32;
+                let place = self.append(part, key, row);
+                let slot = Slot { hash: part, place: self.places.push(place) };
+                self.index.insert_unique(spread(part), slot, |slot| spread(slot.hash));
             }
             Some(at) => self.replace(at, key, row),
         }
     }
 
     fn replace(&mut self, at: u32, key: &[u8], row: Option<&[u8]>) {
-        let before = self.places[at as usize];
+        let before = self.places.get(at);
         match row {
             Some(row) if before.row_len as usize == row.len() => {
-                self.bytes[before.key_end()..before.end()].copy_from_slice(row);
+                let from = before.key_len as usize;
+                self.arena.from_mut(before.address)[from..from + row.len()].copy_from_slice(row);
             }
             _ => {
                 self.live -= before.bytes();
-                self.places[at as usize] = self.append(before.hash, key, row);
-                if self.bytes.len() - self.live > self.live + GARBAGE_BYTES {
+                let place = self.append(before.hash, key, row);
+                self.places.set(at, place);
+                if self.arena.used() - self.live > self.live + GARBAGE_BYTES {
                     self.compact();
                 }
             }
@@ -141,69 +179,62 @@ impl Rows {
     }
 
     /// Adds a row without looking whether there is one of its key; only where there is no index.
-    pub(super) fn push(&mut self, key: &[u8], row: impl FnOnce(&mut Vec<u8>) -> bool) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(key);
-        let before = self.bytes.len();
-        let row_len = if row(&mut self.bytes) { length(self.bytes.len() - before) } else { DELETED };
-        let place = Place { hash: 0, start, key_len: length(key.len()), row_len };
+    pub(super) fn push(&mut self, key: &[u8], row: Option<[&[u8]; 2]>) {
+        let row_len = row.map_or(DELETED, |[head, tail]| length(head.len() + tail.len()));
+        let [head, tail] = row.unwrap_or_default();
+        let place = Place { address: self.arena.put(&[key, head, tail]), hash: 0, key_len: length(key.len()), row_len };
         self.live += place.bytes();
         self.places.push(place);
     }
 
     /// Puts a row into the arena.
-    fn append(&mut self, hash: u64, key: &[u8], row: Option<&[u8]>) -> Place {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(key);
-        if let Some(row) = row {
-            self.bytes.extend_from_slice(row);
-        }
-        let place =
-            Place { hash, start, key_len: length(key.len()), row_len: row.map_or(DELETED, |row| length(row.len())) };
+    fn append(&mut self, hash: u32, key: &[u8], row: Option<&[u8]>) -> Place {
+        let row_len = row.map_or(DELETED, |row| length(row.len()));
+        let address = self.arena.put(&[key, row.unwrap_or_default()]);
+        let place = Place { address, hash, key_len: length(key.len()), row_len };
         self.live += place.bytes();
         place
     }
 
     fn compact(&mut self) {
-        let mut bytes = Vec::with_capacity(self.live + self.live / 4);
-        for place in &mut self.places {
-            let start = bytes.len();
-            bytes.extend_from_slice(&self.bytes[place.start..place.end()]);
-            place.start = start;
+        let before = mem::take(&mut self.arena);
+        for place in self.places.blocks.iter_mut().flatten() {
+            place.address = self.arena.put(&[&before.from(place.address)[..place.bytes()]]);
         }
-        self.bytes = bytes;
     }
 
-    /// Everything that is there, with each key's hash, oldest key first.
+    /// Everything that is there, oldest key first; of each key's hash the part that tables work with.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8], Found<'_>)> {
-        self.places.iter().map(|&place| (place.hash, self.key(place), self.row(place)))
+        self.places.iter().map(|place| (u64::from(place.hash), self.key(place), self.row(place)))
     }
 
-    /// What is there sorted by key, each key once: of equal ones the last.
-    pub(super) fn layer(&self) -> Layer<'_> {
+    /// The places by key; of equal keys the later comes later.
+    pub(super) fn order(&self) -> Vec<(u64, u32)> {
         let numbered = self.places.iter().enumerate();
-        let mut order: Vec<(u64, u32)> =
-            numbered.map(|(at, place)| (first_bytes(self.key(*place)), at as u32)).collect();
-        // Most keys differ in their first bytes: only the others are looked up. Of equal ones the later comes later.
+        let mut order = Vec::with_capacity(self.places.len);
+        order.extend(numbered.map(|(at, place)| (first_bytes(self.key(place)), at as u32)));
+        // Most keys differ in their first bytes: only the others are looked up.
         order.sort_unstable_by(|&(a_first, a), &(b_first, b)| {
-            let key = |at: u32| self.key(self.places[at as usize]);
+            let key = |at: u32| self.key(self.places.get(at));
             a_first.cmp(&b_first).then_with(|| key(a).cmp(key(b))).then(a.cmp(&b))
         });
-        let mut entries: Vec<(&[u8], Option<&[u8]>)> = Vec::with_capacity(order.len());
-        for (_, at) in order {
-            let place = self.places[at as usize];
-            let (key, row) = (self.key(place), self.row(place));
-            match entries.last_mut() {
-                Some(last) if last.0 == key => last.1 = row,
-                _ => entries.push((key, row)),
-            }
-        }
-        Layer { entries }
+        order
+    }
+
+    /// What is there in an order, each key once: of equal ones the last.
+    pub(super) fn sorted<'r>(&'r self, order: &'r [(u64, u32)]) -> impl Iterator<Item = Entry<'r>> {
+        order.iter().enumerate().filter_map(move |(at, &(first, number))| {
+            let place = self.places.get(number);
+            let key = self.key(place);
+            let next = order.get(at + 1).filter(|(next_first, _)| *next_first == first);
+            let again = next.is_some_and(|(_, next)| self.key(self.places.get(*next)) == key);
+            (!again).then(|| (key, self.row(place)))
+        })
     }
 
     /// Forgets everything, and keeps the memory for what comes next.
     pub(super) fn clear(&mut self) {
-        self.bytes.clear();
+        self.arena.clear();
         self.places.clear();
         self.index.clear();
         self.live = 0;
@@ -239,18 +270,23 @@ mod tests {
         hasher.finish()
     }
 
+    fn entries(rows: &Rows) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let order = rows.order();
+        rows.sorted(&order).map(|(key, row)| (key.to_vec(), row.map(<[u8]>::to_vec))).collect()
+    }
+
     type Model = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
     fn check(rows: &Rows, model: &Model) {
-        let expected: Vec<_> = model.iter().map(|(key, row)| (key.as_slice(), row.as_deref())).collect();
-        assert_eq!(rows.layer().entries, expected);
+        let expected: Vec<_> = model.clone().into_iter().collect();
+        assert_eq!(entries(&rows), expected);
         assert_eq!(rows.len(), model.len());
         let bytes: usize = model.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, Vec::len)).sum();
         assert_eq!(rows.live_bytes(), bytes);
         for (key, row) in model {
             assert_eq!(rows.get(hash(key), key), Some(row.as_deref()));
         }
-        assert!(rows.bytes.len() <= 2 * rows.live + GARBAGE_BYTES);
+        assert!(rows.arena.used() <= 2 * rows.live + GARBAGE_BYTES);
     }
 
     proptest! {
@@ -274,7 +310,7 @@ mod tests {
                 check(&rows, &model);
             }
             rows.clear();
-            prop_assert!(rows.is_empty() && rows.layer().entries.is_empty() && rows.live_bytes() == 0);
+            prop_assert!(rows.is_empty() && entries(&rows).is_empty() && rows.live_bytes() == 0);
         }
     }
 
@@ -288,7 +324,7 @@ mod tests {
             model.insert(key.to_vec(), Some(row));
         }
         check(&rows, &model);
-        assert!(rows.bytes.len() < 2 * GARBAGE_BYTES, "{}", rows.bytes.len());
+        assert!(rows.arena.used() < 2 * GARBAGE_BYTES, "{}", rows.arena.used());
     }
 
     #[test]
@@ -302,10 +338,10 @@ mod tests {
             ("", Some("")),
             ("a\0", None),
         ] {
-            rows.push(key.as_bytes(), |out| row.inspect(|row| out.extend_from_slice(row.as_bytes())).is_some());
+            rows.push(key.as_bytes(), row.map(|row: &str| [row.as_bytes(), b""]));
         }
-        let expected: [(&[u8], Option<&[u8]>); 4] =
-            [(b"", Some(b"")), (b"a", Some(b"2")), (b"a\0", None), (b"long key b", None)];
-        assert_eq!(rows.layer().entries, expected);
+        let expected = [("", Some("")), ("a", Some("2")), ("a\0", None), ("long key b", None)];
+        let expected = expected.map(|(key, row)| (key.as_bytes().to_vec(), row.map(|row| row.as_bytes().to_vec())));
+        assert_eq!(entries(&rows), expected);
     }
 }

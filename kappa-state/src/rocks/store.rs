@@ -11,10 +11,9 @@ use super::backend::Shared;
 use super::cursor::Cursor;
 use super::handle::Family;
 use super::{DATA, MARK_KEY, rocks_error};
-use crate::directory::io_error;
 use crate::fault::{self, Point};
 use crate::store::is_empty_range;
-use crate::{Direction, KeyValueStore, Layer, Mark, StateError, StoreCursor, StoreId};
+use crate::{Direction, Entries, KeyValueStore, Mark, PrepareLayer, PreparedLayer, StateError, StoreCursor, StoreId};
 
 /// Keys up to this length are looked up without an allocation.
 const SHORT_KEY: usize = 120;
@@ -38,6 +37,10 @@ impl RocksStore {
         Ok(Self { id, family, shared, read: ReadOptions::default(), mark })
     }
 
+    fn writer(&self) -> Writer {
+        Writer { id: self.id.clone(), shared: Arc::clone(&self.shared) }
+    }
+
     fn get_data(&self, data_key: &[u8], into: &mut Vec<u8>) -> Result<bool, StateError> {
         match self.family.db().get_pinned_cf_opt(self.family.handle(), data_key, &self.read) {
             Ok(None) => Ok(false),
@@ -49,12 +52,29 @@ impl RocksStore {
         }
     }
 
-    fn write_file(&self, file: &Path, layer: &Layer<'_>, mark: &Mark) -> Result<(), rocksdb::Error> {
+    fn ingest(&self, file: &Path) -> Result<(), rocksdb::Error> {
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        // Nobody reads from a snapshot, so a file may take the place it finds.
+        options.set_snapshot_consistency(false);
+        self.family.db().ingest_external_file_cf_opts(self.family.handle(), &options, vec![file])
+    }
+}
+
+/// Writes layers as files, beside the store.
+#[derive(Debug)]
+struct Writer {
+    id: StoreId,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    fn write_file(&self, file: &Path, entries: &mut Entries<'_, '_>, mark: &Mark) -> Result<(), rocksdb::Error> {
         let mut writer = SstFileWriter::create(&self.shared.layer_options);
         let mut data_key = vec![DATA];
         writer.open(file)?;
         writer.put(MARK_KEY, encode_mark(mark))?;
-        for (key, value) in &layer.entries {
+        for (key, value) in entries {
             data_key.truncate(1);
             data_key.extend_from_slice(key);
             match value {
@@ -74,27 +94,16 @@ impl RocksStore {
         writer.delete_range([&[DATA], from].concat(), [&[DATA], to].concat())?;
         writer.finish()
     }
+}
 
-    /// Takes in a file that was written, or gives its room back.
-    fn take_in(&self, file: &Path, written: Result<(), rocksdb::Error>) -> Result<(), StateError> {
-        let outcome = written.map_err(|error| rocks_error(&self.id, "writing a layer", &error)).and_then(|()| {
-            fault::point(Point::BeforeIngest);
-            self.ingest(file).map_err(|error| rocks_error(&self.id, "taking in a layer", &error))
-        });
-        let Err(error) = outcome else { return Ok(()) };
-        // What can't be removed now goes at the next start.
-        if let Err(left) = std::fs::remove_file(file) {
-            tracing::debug!(store = %self.id, error = %io_error(file, "removing a file", &left), "left a file behind");
-        }
-        Err(error)
-    }
-
-    fn ingest(&self, file: &Path) -> Result<(), rocksdb::Error> {
-        let mut options = IngestExternalFileOptions::default();
-        options.set_move_files(true);
-        // Nobody reads from a snapshot, so a file may take the place it finds.
-        options.set_snapshot_consistency(false);
-        self.family.db().ingest_external_file_cf_opts(self.family.handle(), &options, vec![file])
+impl PrepareLayer for Writer {
+    fn prepare(&self, entries: &mut Entries<'_, '_>, mark: &Mark) -> Result<PreparedLayer, StateError> {
+        fault::point(Point::BeforeFile);
+        // Where it can't be written it goes again: the room is given back.
+        let layer = PreparedLayer { file: self.shared.new_file(), mark: mark.clone() };
+        let written = self.write_file(&layer.file, entries, mark);
+        written.map_err(|error| rocks_error(&self.id, "writing a layer", &error))?;
+        Ok(layer)
     }
 }
 
@@ -132,13 +141,20 @@ impl KeyValueStore for RocksStore {
         Ok(Box::new(Cursor::new(&self.id, &self.family, from, to, direction)))
     }
 
-    fn apply(&mut self, layer: &Layer<'_>, mark: &Mark) -> Result<(), StateError> {
-        let file = self.shared.new_file();
-        fault::point(Point::BeforeFile);
-        let written = self.write_file(&file, layer, mark);
-        self.take_in(&file, written)?;
+    fn apply_sorted(&mut self, entries: &mut Entries<'_, '_>, mark: &Mark) -> Result<(), StateError> {
+        let layer = self.writer().prepare(entries, mark)?;
+        self.take_in(layer)
+    }
+
+    fn preparer(&self) -> Option<Box<dyn PrepareLayer>> {
+        Some(Box::new(self.writer()))
+    }
+
+    fn take_in(&mut self, layer: PreparedLayer) -> Result<(), StateError> {
+        fault::point(Point::BeforeIngest);
+        self.ingest(&layer.file).map_err(|error| rocks_error(&self.id, "taking in a layer", &error))?;
         fault::point(Point::Ingested);
-        self.mark = Some(mark.clone());
+        self.mark = Some(layer.mark.clone());
         Ok(())
     }
 
@@ -146,9 +162,11 @@ impl KeyValueStore for RocksStore {
         if from >= to {
             return Ok(());
         }
-        let file = self.shared.new_file();
-        let written = self.write_drop(&file, from, to);
-        self.take_in(&file, written)
+        // Where it can't be taken in it goes again.
+        let drop = PreparedLayer { file: self.shared.new_file(), mark: Mark::default() };
+        let written = self.writer().write_drop(&drop.file, from, to);
+        written.map_err(|error| rocks_error(&self.id, "writing a layer", &error))?;
+        self.ingest(&drop.file).map_err(|error| rocks_error(&self.id, "taking in a layer", &error))
     }
 
     fn mark(&self) -> Option<&Mark> {

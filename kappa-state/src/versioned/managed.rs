@@ -1,7 +1,7 @@
 //! What the runtime sees of a versioned store.
 
 use super::{Before, VersionedStore, history_key};
-use crate::{Held, ManagedStore, Mark, StateError, StoreId};
+use crate::{Held, ManagedStore, Mark, RestoringBytes, StateError, StoreId};
 
 impl<V: Send + 'static> VersionedStore<V> {
     /// A commit has come: what the history has not any more may leave the store behind, once nothing of it waits to be written.
@@ -56,6 +56,18 @@ impl<V: Send + 'static> ManagedStore for VersionedStore<V> {
         let operator_time = self.rows.mark().map(|mark| mark.operator_time).unwrap_or_default();
         self.rows.committed(Some(next_offset), &operator_time, 0)?;
         self.rows.flush(0, false)
+    }
+
+    fn restoring_bytes(&self) -> RestoringBytes {
+        self.rows.restoring_bytes()
+    }
+
+    fn begin_write_restored(&mut self) -> Result<(), StateError> {
+        self.rows.begin_write_restored()
+    }
+
+    fn end_write_restored(&mut self) -> Result<(), StateError> {
+        self.rows.end_write_restored()
     }
 
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {

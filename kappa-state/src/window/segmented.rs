@@ -17,7 +17,8 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::{
-    BufferOptions, BufferedStore, Change, Codec, Direction, KeyValueStore, ManagedStore, Mark, StateError, StoreId,
+    BufferOptions, BufferedStore, Change, Codec, Direction, KeyValueStore, ManagedStore, Mark, RestoringBytes,
+    StateError, StoreId,
 };
 
 const SEGMENT_BYTES: usize = 8;
@@ -336,6 +337,18 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
         self.store.restore(&mut rows, next_offset)
     }
 
+    fn restoring_bytes(&self) -> RestoringBytes {
+        self.store.restoring_bytes()
+    }
+
+    fn begin_write_restored(&mut self) -> Result<(), StateError> {
+        self.store.begin_write_restored()
+    }
+
+    fn end_write_restored(&mut self) -> Result<(), StateError> {
+        self.store.end_write_restored()
+    }
+
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
         self.store.restored(next_offset, operator_time)?;
         self.committed = self.now;
@@ -431,6 +444,18 @@ macro_rules! managed {
                 next_offset: i64,
             ) -> Result<(), StateError> {
                 self.rows.restore(records, next_offset)
+            }
+
+            fn restoring_bytes(&self) -> crate::RestoringBytes {
+                self.rows.restoring_bytes()
+            }
+
+            fn begin_write_restored(&mut self) -> Result<(), StateError> {
+                self.rows.begin_write_restored()
+            }
+
+            fn end_write_restored(&mut self) -> Result<(), StateError> {
+                self.rows.end_write_restored()
             }
 
             fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {

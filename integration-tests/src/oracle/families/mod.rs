@@ -1,6 +1,7 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
+mod join_foreign_key;
 mod join_stream_self;
 mod join_stream_stream;
 mod join_stream_table;
@@ -8,6 +9,7 @@ mod join_table_table;
 mod join_to_table;
 mod process_values;
 mod processor;
+mod routing;
 mod stateless;
 mod table_group;
 mod table_ops;
@@ -19,13 +21,15 @@ use super::Family;
 /// All of them, by the judge's names.
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
-    ("process_values", &process_values::ProcessValues),
-    ("processor", &processor::Script),
+    ("join_foreign_key", &join_foreign_key::JoinForeignKey),
     ("join_stream_self", &join_stream_self::JoinStreamSelf),
     ("join_stream_stream", &join_stream_stream::JoinStreamStream),
     ("join_stream_table", &join_stream_table::JoinStreamTable),
     ("join_table_table", &join_table_table::JoinTableTable),
     ("join_to_table", &join_to_table::JoinToTable),
+    ("process_values", &process_values::ProcessValues),
+    ("processor", &processor::Script),
+    ("routing", &routing::Routing),
     ("stateless", &stateless::Stateless),
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),

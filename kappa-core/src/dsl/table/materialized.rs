@@ -68,7 +68,7 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
     /// It has none: one is kept behind it.
     fn kept(&self, name: &str) -> Self {
         let value = self.stream.need_value(&format!("materialized({name})"));
-        let (key, graph) = (self.key.clone(), Rc::clone(&self.stream.graph));
+        let (key, graph, of) = (self.key.clone(), Rc::clone(&self.stream.graph), self.stream.node);
         let index = graph.borrow().stores.len();
         let leaves_out = graph.borrow().nodes[self.stream.node].leaves_out;
         let joined = graph.borrow().nodes[self.stream.node].old_values == OldValues::Joined;
@@ -79,7 +79,12 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
             &node_key,
             &node_value,
         ) {
-            Some(table) => erase::<K, V>(Keep { name: assembly.name(node), table, leaves_out, joined }),
+            Some(table) => erase::<K, V>(Keep {
+                name: assembly.name(node),
+                silent: leaves_out && (table.sends_old || assembly.sends_old(of)),
+                table,
+                joined,
+            }),
             None => unreachable!("a store that was asked for by name is always needed"),
         };
         let mut nodes = graph.borrow_mut();
@@ -105,8 +110,8 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
 struct Keep<K, V> {
     name: Arc<str>,
     table: Materialized<K, V>,
-    /// What comes is a filter's.
-    leaves_out: bool,
+    /// What comes is a filter's, and a change from nothing to nothing is not passed on.
+    silent: bool,
     /// What comes is a join's, with the old value that Kafka Streams passes on as it is.
     joined: bool,
 }
@@ -114,11 +119,11 @@ struct Keep<K, V> {
 impl<K: 'static, V: Clone + Send + 'static> Receiver<K, V> for Keep<K, V> {
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let value = record.value()?;
-        let Self { name, table, leaves_out, joined } = self;
+        let Self { name, table, silent, joined } = self;
         let codec: &SharedCodec<K> = &table.key;
         let kept = cx.with_key(name, record.key, codec, |key, cx| {
             let store = cx.store::<V>(table.slot);
-            if *leaves_out && table.sends_old && value.is_none() && store.get(key)?.is_none() {
+            if *silent && value.is_none() && store.get(key)?.is_none() {
                 return Ok(());
             }
             store.put(key, value.cloned(), record.timestamp_ms)?;

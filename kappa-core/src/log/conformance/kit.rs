@@ -73,7 +73,12 @@ impl<'h> Kit<'h> {
     }
 
     pub(super) fn reader(&self, isolation: Isolation) -> Reader<'h> {
-        let options = FetchOptions { client_id: self.unique("reader"), isolation, buffer_bytes: 8 << 20 };
+        let options = FetchOptions {
+            client_id: self.unique("reader"),
+            isolation,
+            buffer_bytes: 8 << 20,
+            wait_max: Duration::from_millis(20),
+        };
         Reader {
             harness: self.harness,
             fetch: self.log.fetch(options).unwrap(),

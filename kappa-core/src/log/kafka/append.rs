@@ -23,7 +23,7 @@ use conf::conf_of;
 use deliveries::Deliveries;
 use parcels::Parcels;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod calls;
 mod conf;
@@ -33,6 +33,8 @@ mod produce;
 
 /// Longer than the transaction's own time-out, after which the log has aborted it.
 const BEYOND_TRANSACTION: Duration = Duration::from_secs(5);
+/// What `init` has at least once it is connected.
+const DEADLINE_LEFT: Duration = Duration::from_millis(500);
 
 /// Appends records.
 #[derive(Debug)]
@@ -227,6 +229,10 @@ impl Append for KafkaAppend {
 
     fn init(&mut self, deadline: Duration) -> Result<(), LogError> {
         self.expect("init", &State::New)?;
+        let until = Instant::now() + deadline;
+        // librdkafka asks for the transaction's coordinator at once or, where no connection is up yet, 500 ms later.
+        self.client.connected(deadline).map_err(|error| self.failed(During::Request, "init", deadline, &error))?;
+        let deadline = until.saturating_duration_since(Instant::now()).max(DEADLINE_LEFT);
         match self.call("init", deadline, move |client| client.init_transactions(deadline))? {
             Ok(()) => {
                 self.state = State::Ready;

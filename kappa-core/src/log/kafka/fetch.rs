@@ -66,7 +66,9 @@ impl KafkaFetch {
         };
         let ahead_kib = (options.buffer_bytes / 1024).clamp(64, 2_097_151).to_string();
         let response = options.buffer_bytes.clamp(1 << 20, 50 << 20).to_string();
+        let wait_ms = options.wait_max.as_millis().clamp(1, 300_000).to_string();
         let suggested = [
+            ("fetch.wait.max.ms", wait_ms.as_str()),
             ("queued.min.messages", "10000"),
             ("fetch.queue.backoff.ms", "10"),
             ("fetch.error.backoff.ms", "100"),

@@ -6,32 +6,38 @@
 use super::classify::{During, classify};
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
+use super::shared::SharedClients;
 use super::sys::{Client, Code, Kind, PartitionList, PartitionResult, Queue, RawError};
 use crate::log::{CommittedOffset, GroupOffsets, LogError, TopicPartition};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const OPERATION: &str = "committed offsets";
+/// A question is first given so long; an answer takes a few ms.
+const FIRST_SLICE: Duration = Duration::from_millis(50);
 /// A decided offset is answered in a few ms; this long without an answer means undecided.
 const DECIDED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Reads a group's committed offsets.
 #[derive(Debug)]
 pub(super) struct KafkaGroupOffsets {
+    clients: Arc<SharedClients>,
     group: String,
-    stable: Reader,
-    any: Reader,
+    stable: Arc<Reader>,
+    /// Made when it is first needed: few processes ever meet another's open transaction.
+    any: Option<Arc<Reader>>,
 }
 
+/// A client that asks for a group's committed offsets.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     queue: Queue,
     hooks: Arc<ClientHooks>,
     client: Arc<Client>,
 }
 
 impl Reader {
-    fn new(settings: &KafkaSettings, group: &str, isolation: &str) -> Result<Self, LogError> {
+    pub(super) fn new(settings: &KafkaSettings, group: &str, isolation: &str) -> Result<Self, LogError> {
         let client_id = format!("{group}-offsets");
         let owned = [
             ("group.id", group),
@@ -47,13 +53,27 @@ impl Reader {
         Ok(Self { queue, hooks, client })
     }
 
+    /// Asks in slices that grow. librdkafka answers a question that comes before the group's coordinator is known only when a
+    /// broker's connection changes; asked again, it answers at once.
+    fn ask(&self, list: &mut PartitionList, deadline: Duration) -> Result<(), RawError> {
+        let until = Instant::now() + deadline;
+        let mut slice = FIRST_SLICE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.client.committed(list, left.min(slice)) {
+                Err(error) if error.code == Code::LOCAL_TIMED_OUT && left > slice => slice *= 2,
+                done => return done,
+            }
+        }
+    }
+
     fn read(&self, partitions: &[TopicPartition], deadline: Duration) -> Result<Vec<PartitionResult>, RawError> {
         self.hooks.take_errors(&self.queue);
         let mut list = PartitionList::new();
         for partition in partitions {
             list.add(&partition.topic, partition.partition, -1001);
         }
-        self.client.committed(&mut list, deadline)?;
+        self.ask(&mut list, deadline)?;
         let results = list.results();
         match results.iter().find(|result| !result.code.is_ok()) {
             Some(failed) => {
@@ -73,12 +93,17 @@ fn offsets_of(results: Vec<PartitionResult>) -> Vec<Option<CommittedOffset>> {
 }
 
 impl KafkaGroupOffsets {
-    pub(super) fn new(settings: &KafkaSettings, group: &str) -> Result<Self, LogError> {
-        Ok(Self {
-            group: group.into(),
-            stable: Reader::new(settings, group, "read_committed")?,
-            any: Reader::new(settings, group, "read_uncommitted")?,
-        })
+    pub(super) fn new(clients: &Arc<SharedClients>, group: &str) -> Result<Self, LogError> {
+        let stable = clients.reader(group, true)?;
+        Ok(Self { clients: Arc::clone(clients), group: group.into(), stable, any: None })
+    }
+
+    /// The reader that does not wait for open transactions.
+    fn any(&mut self) -> Result<Arc<Reader>, LogError> {
+        match &self.any {
+            Some(any) => Ok(Arc::clone(any)),
+            None => Ok(Arc::clone(self.any.insert(self.clients.reader(&self.group, false)?))),
+        }
     }
 
     fn failed(&self, deadline: Duration, error: &RawError) -> LogError {
@@ -86,8 +111,8 @@ impl KafkaGroupOffsets {
     }
 
     /// The first partition whose offset is undecided, if the group can be asked at all.
-    fn undecided<'p>(&self, partitions: &'p [TopicPartition]) -> Option<&'p TopicPartition> {
-        self.any.read(partitions, DECIDED_WITHIN).ok()?;
+    fn undecided<'p>(&mut self, partitions: &'p [TopicPartition]) -> Option<&'p TopicPartition> {
+        self.any().ok()?.read(partitions, DECIDED_WITHIN).ok()?;
         let is_undecided = |partition: &&TopicPartition| {
             let one = std::slice::from_ref(*partition);
             self.stable.read(one, DECIDED_WITHIN).is_err_and(|error| is_waiting(&error))
@@ -129,6 +154,6 @@ impl GroupOffsets for KafkaGroupOffsets {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        self.any.read(partitions, deadline).map(offsets_of).map_err(|error| self.failed(deadline, &error))
+        self.any()?.read(partitions, deadline).map(offsets_of).map_err(|error| self.failed(deadline, &error))
     }
 }

@@ -22,6 +22,7 @@ mod group_offsets;
 mod hooks;
 mod membership;
 mod settings;
+mod shared;
 mod sys;
 mod topics;
 
@@ -29,12 +30,15 @@ use super::{
     Append, AppendOptions, Fetch, FetchOptions, GroupOffsets, Log, LogError, Membership, MembershipOptions, Topics,
 };
 pub use settings::KafkaSettings;
+use shared::SharedClients;
 use std::fmt;
+use std::sync::Arc;
 
 /// A Kafka cluster.
 #[derive(Clone)]
 pub struct KafkaLog {
     settings: KafkaSettings,
+    shared: Arc<SharedClients>,
 }
 
 impl KafkaLog {
@@ -45,7 +49,8 @@ impl KafkaLog {
     /// [`LogError::Setting`] for a property that is unknown, out of range or protected.
     pub fn connect(settings: KafkaSettings) -> Result<Self, LogError> {
         settings.check()?;
-        Ok(Self { settings })
+        let shared = Arc::new(SharedClients::new(settings.clone()));
+        Ok(Self { settings, shared })
     }
 }
 
@@ -61,7 +66,7 @@ impl Log for KafkaLog {
     }
 
     fn topics(&self) -> Result<Box<dyn Topics>, LogError> {
-        Ok(Box::new(topics::KafkaTopics::new(&self.settings)?))
+        Ok(Box::new(topics::KafkaTopics::new(&self.shared)?))
     }
 
     fn fetch(&self, options: FetchOptions) -> Result<Box<dyn Fetch>, LogError> {
@@ -77,6 +82,6 @@ impl Log for KafkaLog {
     }
 
     fn group_offsets(&self, group: &str) -> Result<Box<dyn GroupOffsets>, LogError> {
-        Ok(Box::new(group_offsets::KafkaGroupOffsets::new(&self.settings, group)?))
+        Ok(Box::new(group_offsets::KafkaGroupOffsets::new(&self.shared, group)?))
     }
 }

@@ -112,6 +112,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("socket.nagle.disable", "true"),
     // As Java's client: a broker that is back is found within a second.
     ("reconnect.backoff.max.ms", "1000"),
+    // Half of it passes between a client's first two connections, which every start of a client waits for.
+    ("reconnect.backoff.ms", "20"),
     ("topic.metadata.refresh.fast.interval.ms", "50"),
 ];
 

@@ -5,9 +5,8 @@
 
 use super::classify::{During, classify, classify_topic, is_missing_topic};
 use super::describe::describe;
-use super::hooks::ClientHooks;
-use super::settings::KafkaSettings;
-use super::sys::{Admin, Client, Code, Kind, OffsetQuery, PartitionList, PartitionResult, Queue, RawError};
+use super::shared::{SharedClients, TopicsClient};
+use super::sys::{Admin, Code, OffsetQuery, PartitionList, PartitionResult, RawError};
 use crate::log::{
     CleanupPolicy, DEFAULT_DEADLINE, Isolation, LogError, OffsetSpec, Recovery, TopicInfo, TopicPartition, TopicSpec,
     Topics,
@@ -24,28 +23,25 @@ const OFFSETS_PAUSE: Duration = Duration::from_millis(100);
 /// Manages the topics of a cluster.
 #[derive(Debug)]
 pub(super) struct KafkaTopics {
-    settings: KafkaSettings,
+    clients: Arc<SharedClients>,
+    shared: Arc<TopicsClient>,
     admin: Admin,
-    errors: Queue,
-    hooks: Arc<ClientHooks>,
-    client: Arc<Client>,
 }
 
 impl KafkaTopics {
-    pub(super) fn new(settings: &KafkaSettings) -> Result<Self, LogError> {
-        let owned = [("allow.auto.create.topics", "false")];
-        let conf = settings.conf("kappa-topics", &[("retry.backoff.ms", "20")], &owned)?;
-        let (client, hooks) = settings.build(conf, Kind::Consumer, "kappa-topics")?;
-        let errors = Queue::main(&client)
-            .ok_or_else(|| LogError::Fatal { operation: "topics", reason: "a client without a queue".into() })?;
-        let admin = Admin::new(client.clone(), DEFAULT_DEADLINE);
-        Ok(Self { settings: settings.clone(), admin, errors, hooks, client })
+    pub(super) fn new(clients: &Arc<SharedClients>) -> Result<Self, LogError> {
+        Ok(Self::with(clients, clients.topics()?))
+    }
+
+    fn with(clients: &Arc<SharedClients>, shared: Arc<TopicsClient>) -> Self {
+        let admin = Admin::new(shared.client.clone(), DEFAULT_DEADLINE);
+        Self { clients: Arc::clone(clients), shared, admin }
     }
 
     /// Gives librdkafka's client-wide errors to the hooks, and explains `error` by them.
     fn explain(&self, operation: &'static str, error: LogError) -> LogError {
-        self.hooks.take_errors(&self.errors);
-        self.hooks.explain(operation, error)
+        self.shared.hooks.take_errors(&self.shared.errors);
+        self.shared.hooks.explain(operation, error)
     }
 
     fn of_topic(&self, operation: &'static str, topic: &str, error: &RawError) -> LogError {
@@ -81,7 +77,7 @@ impl KafkaTopics {
     /// Whether every broker that is asked knows the topic with a leader for each partition. Requests go to
     /// brokers as they come, so several in a row stand for all of them.
     fn is_usable(&self, name: &str, partitions: usize) -> Result<bool, RawError> {
-        let brokers = self.client.all_topics(DEFAULT_DEADLINE)?.brokers;
+        let brokers = self.shared.client.all_topics(DEFAULT_DEADLINE)?.brokers;
         let times = if brokers > 1 { 2 * brokers } else { 1 };
         for _ in 0..times {
             let topic = self.admin.describe_topic(name)?;
@@ -137,7 +133,7 @@ impl KafkaTopics {
         loop {
             match self.look_up_once(wanted, query) {
                 Err(error) if error.recovery() == Recovery::Retry => {
-                    *self = Self::new(&self.settings)?;
+                    *self = Self::with(&self.clients, self.clients.topics_instead_of(&self.shared)?);
                     if Instant::now() >= until {
                         return Err(error);
                     }
@@ -158,7 +154,7 @@ impl KafkaTopics {
         for (partition, which) in wanted {
             list.add(&partition.topic, partition.partition, *which);
         }
-        match Admin::new(self.client.clone(), OFFSETS_ATTEMPT).list_offsets(&list, query) {
+        match Admin::new(self.shared.client.clone(), OFFSETS_ATTEMPT).list_offsets(&list, query) {
             Ok(found) => {
                 self.check("offsets", &found)?;
                 Ok(found)
@@ -225,7 +221,7 @@ impl Topics for KafkaTopics {
 
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, LogError> {
         let metadata =
-            self.client.all_topics(DEFAULT_DEADLINE).map_err(|error| self.of_request("list topics", &error))?;
+            self.shared.client.all_topics(DEFAULT_DEADLINE).map_err(|error| self.of_request("list topics", &error))?;
         let mut names: Vec<String> = metadata.topics.into_iter().filter(|name| name.starts_with(prefix)).collect();
         names.sort_unstable();
         Ok(names)

@@ -171,7 +171,17 @@ impl Restorer {
             let start = from.map_or(Start::Earliest, Start::Offset);
             assignments.push(Assignment { partition: changelog, start, token });
             let position = from.unwrap_or(0);
-            stores.push(StoreReading { store, token, from, has_state, target, position, records: 0, done: false });
+            stores.push(StoreReading {
+                store,
+                token,
+                from,
+                has_state,
+                target,
+                position,
+                records: 0,
+                done: false,
+                paused: false,
+            });
         }
         let metadata: Vec<OffsetMetadata> =
             committed.iter().flatten().map(|committed| OffsetMetadata::decode(&committed.metadata)).collect();

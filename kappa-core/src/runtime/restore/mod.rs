@@ -15,6 +15,7 @@
 mod begin;
 mod outdated;
 mod read;
+mod room;
 
 pub(crate) use outdated::operator_time;
 
@@ -31,6 +32,8 @@ use std::time::Duration;
 
 /// Tasks one restorer works on at a time.
 const JOBS: usize = 16;
+/// A restore ends with an end of partition, and reads only while there is something to restore.
+const FETCH_WAIT_MAX: Duration = Duration::from_millis(10);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// One restore thread as a state machine.
@@ -84,6 +87,8 @@ struct StoreReading {
     position: i64,
     records: u64,
     done: bool,
+    /// Another store's changelog is read alone.
+    paused: bool,
 }
 
 impl Restorer {
@@ -101,6 +106,7 @@ impl Restorer {
             client_id: format!("{}-restore-{index}", layout.application_id),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
+            wait_max: FETCH_WAIT_MAX,
         })?;
         let offsets = log.group_offsets(&layout.application_id)?;
         let topics = log.topics()?;

@@ -2,6 +2,7 @@
 
 use super::begin::RETRY_MS;
 use super::outdated::operator_time;
+use super::room::{self, Holding};
 use super::{Job, Reading, Restorer, Stage, StoreReading};
 use crate::Error;
 use crate::log::{FetchedBatch, LogError, Recovery, Run, TopicPartition};
@@ -10,11 +11,13 @@ use crate::runtime::rules::Rule;
 use crate::runtime::settings::Guarantee;
 use crate::runtime::shared::{Holder, ReadyTask, WorkerCommand};
 use crate::task::TaskProcessor;
+use kappa_state::ManagedStore;
 use std::sync::Arc;
 use std::time::Duration;
 
 impl Restorer {
     pub(super) fn read(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
+        self.make_room()?;
         let done = self.jobs.iter().all(|job| job.is_complete());
         let wait = if done { Duration::ZERO } else { max_wait };
         let polled = match self.fetch.poll(self.settings.poll_records, wait) {
@@ -47,6 +50,63 @@ impl Restorer {
                 return Err(failure.error.into());
             }
             self.unreadable(failure.token, &failure.error, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was read and is not yet written within its bound.
+    fn make_room(&mut self) -> Result<(), Error> {
+        let bound = self.settings.restoring_bytes / self.settings.restore_threads.max(1);
+        let mut stores = Vec::new();
+        self.each_store(|reading, store| {
+            let bytes = store.restoring_bytes();
+            stores.push(Holding { token: reading.token, bytes, done: reading.done });
+            Ok(())
+        })?;
+        let plan = room::plan(&stores, bound);
+        self.each_store(|reading, store| {
+            if plan.end {
+                store.end_write_restored()?;
+            }
+            if plan.write == Some(reading.token) {
+                store.begin_write_restored()?;
+            }
+            Ok(())
+        })?;
+        self.read_alone(plan.alone)
+    }
+
+    /// Reads this store's changelog and no other, or all.
+    fn read_alone(&mut self, token: Option<u32>) -> Result<(), Error> {
+        let mut stop = Vec::new();
+        let mut go = Vec::new();
+        self.each_store(|reading, _| {
+            let paused = token.is_some_and(|token| token != reading.token);
+            if paused != std::mem::replace(&mut reading.paused, paused) {
+                if paused { stop.push(reading.token) } else { go.push(reading.token) }
+            }
+            Ok(())
+        })?;
+        if !stop.is_empty() {
+            self.fetch.pause(&stop)?;
+        }
+        if !go.is_empty() {
+            self.fetch.resume(&go)?;
+        }
+        Ok(())
+    }
+
+    /// Every store that is being restored, in the order of the jobs.
+    fn each_store(
+        &mut self,
+        mut with: impl FnMut(&mut StoreReading, &mut dyn ManagedStore) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for job in &mut self.jobs {
+            let Stage::Reading(Reading { processor, stores, .. }) = &mut job.stage else { continue };
+            for store in stores {
+                let at = store.store;
+                with(store, processor.store(at))?;
+            }
         }
         Ok(())
     }

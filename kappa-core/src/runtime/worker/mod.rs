@@ -33,6 +33,8 @@ use std::time::Duration;
 const SEND_BYTES: usize = 1024 * 1024;
 /// Records one task processes before the next one gets its turn.
 const SLICE_RECORDS: usize = 2_000;
+/// Also how long a partition that is new to a reader waits for its first turn, and a join for the end of an input.
+const FETCH_WAIT_MAX: Duration = Duration::from_millis(100);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a turn did.
@@ -91,6 +93,7 @@ impl Worker {
             client_id: client_id.clone(),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
+            wait_max: FETCH_WAIT_MAX,
         })?;
         Ok(Self {
             index,
@@ -160,6 +163,16 @@ impl Worker {
     fn commit_asked(&mut self) -> bool {
         // Every request is taken: one commit is for all.
         self.tasks.values_mut().fold(false, |asked, task| task.processor.take_commit_request() | asked)
+    }
+
+    /// Whether it has an appender and no tasks: there is nothing to do but to wait for one.
+    pub fn is_idle(&self) -> bool {
+        self.appender.is_some() && self.tasks.is_empty()
+    }
+
+    /// Its place among the process's workers.
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     fn buffers_full(&self) -> bool {

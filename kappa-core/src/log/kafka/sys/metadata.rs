@@ -27,6 +27,19 @@ pub(in super::super) struct Metadata {
 }
 
 impl Client {
+    /// Waits until a broker has answered, and asks it for nothing but the brokers.
+    pub(in super::super) fn connected(&self, timeout: Duration) -> Result<(), RawError> {
+        let mut answer: *const ffi::rd_kafka_metadata = ptr::null();
+        // SAFETY: a live handle and an out pointer; the answer is ours.
+        let code = unsafe { metadata(self.raw(), 0, ptr::null_mut(), &mut answer, millis(timeout)) };
+        Code(code).ok()?;
+        if !answer.is_null() {
+            // SAFETY: ours, destroyed once.
+            unsafe { ffi::rd_kafka_metadata_destroy(answer) };
+        }
+        Ok(())
+    }
+
     /// Asks a broker for all topics. Never creates one.
     pub(in super::super) fn all_topics(&self, timeout: Duration) -> Result<Metadata, RawError> {
         let mut answer: *const ffi::rd_kafka_metadata = ptr::null();
