@@ -1,8 +1,9 @@
 //! `cargo xtask oracle`: runs scenarios through both and says what it found.
 
-use super::compare::{Verdict, verdict};
+use super::compare::{Verdict, difference, verdict};
 use super::judge::{Failure, Judge};
-use super::{Pair, Scenario, families, generate, run, shrink, vectors};
+use super::{Family, Outcome, Pair, Scenario, families, generate, run, shrink, vectors};
+use crate::random::Random;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -30,6 +31,9 @@ pub struct Wanted {
 struct Found {
     compared: usize,
     differ: usize,
+    /// Compared with a run that has restarts and moves in it, and how many of those differ.
+    restarted: usize,
+    restarts_differ: usize,
     failing: usize,
     deviate: BTreeMap<String, usize>,
     unjudged: BTreeMap<&'static str, usize>,
@@ -56,7 +60,8 @@ pub fn compare(wanted: &Wanted) -> Result<bool, Failure> {
     if !without.is_empty() {
         println!("KAPPA HAS NO FAMILY YET FOR {} TOPOLOGIES: {}", without.len(), without.join(", "));
     }
-    Ok(found.values().all(|found| found.differ == 0 && found.missing.is_empty()) && without.is_empty())
+    Ok(found.values().all(|found| found.differ + found.restarts_differ == 0 && found.missing.is_empty())
+        && without.is_empty())
 }
 
 fn scenarios(judge: &Judge, name: &str, seed: u64, count: usize) -> Result<Vec<Scenario>, Failure> {
@@ -86,6 +91,7 @@ fn compare_topology(judge: &mut Judge, name: &str, wanted: &Wanted) -> Result<Fo
                 *found.unjudged.entry(unjudged.reason).or_default() += 1;
                 continue;
             }
+            found.restarted += usize::from(restarted(&mut found, family, scenario, &ours, wanted));
             found.compared += 1;
             found.failing += usize::from(theirs.error.is_some());
             match verdict {
@@ -104,14 +110,33 @@ fn compare_topology(judge: &mut Judge, name: &str, wanted: &Wanted) -> Result<Fo
             }
         }
     }
-    eprintln!("{name}: {} compared, {} differ", found.compared, found.differ);
+    let Found { compared, differ, restarts_differ, .. } = found;
+    eprintln!("{name}: {compared} compared, {differ} differ, {restarts_differ} with restarts");
     Ok(found)
+}
+
+/// Runs a scenario again with restarts and moves of tasks in it, which must change nothing. False where it is no case for it.
+fn restarted(found: &mut Found, family: &dyn Family, scenario: &Scenario, plain: &Outcome, wanted: &Wanted) -> bool {
+    let mut random = Random::seeded(wanted.seed ^ found.compared as u64);
+    let Some(outcome) = run::run_with_restarts(family, scenario, &mut random) else { return false };
+    let difference = match outcome {
+        Ok(outcome) => difference(scenario, plain, &outcome),
+        Err(error) => Some(error),
+    };
+    if let Some(difference) = difference {
+        found.restarts_differ += 1;
+        if found.restarts_differ <= wanted.show {
+            let json = serde_json::to_string(scenario).unwrap_or_default();
+            println!("{} with restarts (first without, then with):\n{difference}\n{json}\n", scenario.id);
+        }
+    }
+    true
 }
 
 /// The difference between both outcomes of each.
 fn differences(judge: &mut Judge, scenarios: &[Scenario]) -> Result<Vec<Option<(Pair, String)>>, Failure> {
     let theirs = judge.run(scenarios)?;
-    let difference = |(scenario, result): (&Scenario, super::Outcome)| {
+    let difference = |(scenario, result): (&Scenario, Outcome)| {
         let ours = run::run(families::find(&scenario.topology)?, scenario).ok()?;
         match verdict(scenario, &result, &ours) {
             Verdict::Differs(difference) => Some((Pair { scenario: scenario.clone(), result }, difference)),
@@ -141,10 +166,17 @@ fn explain(judge: &mut Judge, scenario: Scenario) -> Result<(), Failure> {
 }
 
 fn table(found: &BTreeMap<String, Found>, seconds: f64) -> String {
-    let mut text = format!("{:24}{:>10}{:>10}{:>10}\n", "topology", "compared", "failing", "differ");
+    let mut text = format!(
+        "{:24}{:>10}{:>10}{:>10}{:>16}{:>10}\n",
+        "topology", "compared", "failing", "differ", "with restarts", "differ"
+    );
     let (mut compared, mut differ) = (0, 0);
     for (name, found) in found {
-        let _ = writeln!(text, "{name:24}{:>10}{:>10}{:>10}", found.compared, found.failing, found.differ);
+        let _ = writeln!(
+            text,
+            "{name:24}{:>10}{:>10}{:>10}{:>16}{:>10}",
+            found.compared, found.failing, found.differ, found.restarted, found.restarts_differ
+        );
         for (deviation, count) in &found.deviate {
             let _ = writeln!(text, "  {count} deviate as they should: {deviation}");
         }
@@ -170,7 +202,7 @@ pub fn record(wanted: &Wanted, count: usize) -> Result<(), Failure> {
     let mut judge = Judge::start()?;
     let candidates = scenarios(&judge, name, wanted.seed, count * 20)?;
     let outcomes = judge.run(&candidates)?;
-    let judged = |(scenario, theirs): &(Scenario, super::Outcome)| {
+    let judged = |(scenario, theirs): &(Scenario, Outcome)| {
         let ours = families::find(name).and_then(|family| run::run(family, scenario).ok());
         ours.is_some_and(|ours| !matches!(verdict(scenario, theirs, &ours), Verdict::Unjudged(_)))
     };

@@ -3,9 +3,10 @@
 use super::functions::Value;
 use super::generate::Draw;
 use super::text::{Shown, Text, sink};
-use super::{Params, Row};
+use super::{Params, Row, Scenario};
 use kappa_core::codec::{Codec, Nullable, nullable};
 use kappa_core::dsl::KStream;
+use kappa_core::runtime::BadRecords;
 use kappa_core::testing::{TestDriver, TestError};
 use kappa_core::topology::{TopologyBuilder, TopologyError};
 use std::collections::BTreeSet;
@@ -19,6 +20,12 @@ pub trait Family: Sync {
 
     /// Draws parameters, and says what the inputs are like.
     fn draw(&self, draw: &mut Draw);
+
+    /// Whether restarts and moves between steps must not change the outcome. They may where something is kept in
+    /// memory on purpose.
+    fn survives(&self, _scenario: &Scenario) -> bool {
+        true
+    }
 }
 
 /// Why kappa has nothing to compare.
@@ -65,6 +72,10 @@ pub struct Context {
     pub peeks: Peeks,
     /// The keys and the times of the scenario's records, for stores that can only be asked.
     pub(super) probes: Vec<(Option<String>, i64)>,
+    /// What becomes of records that can't be decoded.
+    pub bad_records: BadRecords,
+    /// What becomes of records that an operator fails on.
+    pub failed_records: BadRecords,
     pub(super) stores: Vec<(String, ReadStore)>,
 }
 
@@ -72,7 +83,9 @@ impl Context {
     /// Begins a topology.
     pub fn new(params: Params) -> Self {
         let app = kappa_core::Topology::builder();
-        Self { app, params, peeks: Peeks::default(), probes: Vec::new(), stores: Vec::new() }
+        let (bad_records, failed_records) = (BadRecords::Fail, BadRecords::Fail);
+        let (peeks, probes, stores) = Default::default();
+        Self { app, params, peeks, probes, bad_records, failed_records, stores }
     }
 
     /// The codec of keys and values that can be null.

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::text::SEPARATOR;
 use super::{BuildError, Family, Outcome, Output, Scenario, Step, Window};
+use crate::random::Random;
 use kappa_core::codec::bytes;
 use kappa_core::log::Headers;
 use kappa_core::testing::{TestDriver, TestError, TestOptions, WrittenRecord};
@@ -13,6 +14,32 @@ const NOT_COUNTED_BY_KAFKA_STREAMS: [&str; 1] = ["null-key-repartition"];
 
 /// What kappa makes of a scenario; an error where it has nothing to compare.
 pub fn run(family: &dyn Family, scenario: &Scenario) -> Result<Outcome, String> {
+    run_disturbed(family, scenario, None)
+}
+
+/// The same, with restarts of all tasks and moves of single ones to where their state is not, at moments that `random`
+/// chooses. `None` where the scenario is no case for it: a restart commits, so it is only one where every record is committed.
+pub fn run_with_restarts(
+    family: &dyn Family,
+    scenario: &Scenario,
+    random: &mut Random,
+) -> Option<Result<Outcome, String>> {
+    let possible = scenario.params.text("commit") != Some("manual") && family.survives(scenario);
+    possible.then(|| run_disturbed(family, scenario, Some(random)))
+}
+
+fn disturb(driver: &TestDriver, random: &mut Random) -> Result<(), TestError> {
+    match random.below(6) {
+        0 => driver.restart(),
+        1 => {
+            let tasks = driver.tasks();
+            driver.move_task(&tasks[random.index(tasks.len())])
+        }
+        _ => Ok(()),
+    }
+}
+
+fn run_disturbed(family: &dyn Family, scenario: &Scenario, mut random: Option<&mut Random>) -> Result<Outcome, String> {
     let mut context = Context::new(scenario.params.clone());
     let probe = |step: &Step| match step {
         Step::Record(input) => Some((input.key.clone(), input.ts)),
@@ -21,7 +48,7 @@ pub fn run(family: &dyn Family, scenario: &Scenario) -> Result<Outcome, String> 
     context.probes = scenario.steps.iter().filter_map(probe).collect();
     let mut outcome = Outcome { id: scenario.id.clone(), ..Outcome::default() };
     let built = family.build(&mut context);
-    let Context { app, peeks, stores, .. } = context;
+    let Context { app, peeks, stores, bad_records, failed_records, .. } = context;
     let topology = match built.and_then(|()| Ok(app.build()?)) {
         Ok(topology) => topology,
         Err(BuildError::Missing(what)) => return Err(what),
@@ -39,10 +66,15 @@ pub fn run(family: &dyn Family, scenario: &Scenario) -> Result<Outcome, String> 
         cache_bytes: scenario.params.number_or("cache_bytes", 0) as usize,
         commit_every_record: !manual,
         wall_clock_ms: scenario.params.number_or("wall_start", 0),
+        bad_records,
+        failed_records,
     };
     let driver = TestDriver::with_options(&topology, options).map_err(|error| error.to_string())?;
     let ends = (0..if manual { 5 } else { 0 }).map(|_| (scenario.steps.len(), &Step::Commit { commit: true }));
     for (index, step) in scenario.steps.iter().enumerate().chain(ends) {
+        if let Some(random) = &mut random {
+            disturb(&driver, random).map_err(|error| format!("a restart before step {index}: {error}"))?;
+        }
         let done = apply(&driver, step);
         let peeked = peeks.take();
         if let Err(error) = done {

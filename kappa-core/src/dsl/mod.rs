@@ -17,6 +17,7 @@ mod map_async;
 mod map_values;
 mod merge;
 mod peek;
+mod print;
 mod process;
 mod process_values;
 mod reduce;

@@ -4,7 +4,7 @@
 //! [`Coordinator`] (which tasks are this process's), [`Worker`] (a stream thread) and [`Restorer`]. Production threads loop
 //! over them; the simulator calls them one at a time over an embedded log. What they share is [`Shared`].
 
-mod bad_record;
+pub(crate) mod bad_record;
 mod clock;
 mod commit;
 mod coordinator;

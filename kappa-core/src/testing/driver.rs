@@ -1,8 +1,9 @@
 //! The driver of tests.
 
 use super::world::World;
-use super::{TestError, TestInput, TestOutput, TestStore, TestVersionedStore, WrittenRecord};
+use super::{Recording, TestError, TestInput, TestOutput, TestStore, TestVersionedStore, WrittenRecord};
 use crate::codec::{Codec, SharedCodec};
+use crate::runtime::BadRecords;
 use crate::topology::{TopicRef, Topology};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::fmt;
 use std::rc::Rc;
 
 /// How a [`TestDriver`] runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestOptions {
     /// Partitions of every topic that does not set its own number. Default: 1.
     pub partitions: i32,
@@ -21,11 +22,22 @@ pub struct TestOptions {
     pub commit_every_record: bool,
     /// What the wall clock shows at the beginning, ms since 1970. Default: 0.
     pub wall_clock_ms: i64,
+    /// What becomes of records that can't be decoded. Default: the call that pipes one in fails.
+    pub bad_records: BadRecords,
+    /// What becomes of records that an operator fails on. Default: the call that pipes one in fails.
+    pub failed_records: BadRecords,
 }
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { partitions: 1, cache_bytes: 10 * 1024 * 1024, commit_every_record: true, wall_clock_ms: 0 }
+        Self {
+            partitions: 1,
+            cache_bytes: 10 * 1024 * 1024,
+            commit_every_record: true,
+            wall_clock_ms: 0,
+            bad_records: BadRecords::Fail,
+            failed_records: BadRecords::Fail,
+        }
     }
 }
 
@@ -165,6 +177,34 @@ impl TestDriver {
     /// The names of the tasks: `<sub-topology>-<partition>`.
     pub fn tasks(&self) -> Vec<String> {
         self.world.borrow().task_names()
+    }
+
+    /// All that the test did so far: records piped in, commits, moves of the clock.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, testing::{Recording, TestDriver}, topology::Topology};
+    /// # fn topology() -> Topology {
+    /// #     let mut app = Topology::builder();
+    /// #     app.stream("in", utf8(), utf8()).group_by_key().count("counts").to("out");
+    /// #     app.build().expect("a topology")
+    /// # }
+    /// let driver = TestDriver::new(&topology())?;
+    /// driver.input("in", utf8(), utf8()).pipe("k", "x", 1)?;
+    /// let mut file = Vec::new();
+    /// driver.recording().write(&mut file)?;
+    ///
+    /// let again = TestDriver::new(&topology())?;
+    /// again.replay(&Recording::read(&file[..])?)?;
+    /// assert_eq!(again.output("out", utf8(), i64_be()).read_values()?, [Some(1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recording(&self) -> Recording {
+        Recording { steps: self.world.borrow().recorded.clone() }
+    }
+
+    /// Does again what was recorded, of this topology or another one that reads the same topics.
+    pub fn replay(&self, recording: &Recording) -> Result<(), TestError> {
+        self.world.borrow_mut().replay(recording)
     }
 
     /// Stops all tasks and starts them again on the state they have, as a restart of the process does. Commits first.

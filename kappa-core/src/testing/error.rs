@@ -47,6 +47,14 @@ pub enum TestError {
         /// What the codec said.
         reason: String,
     },
+    /// A recording can't be read or written.
+    #[error("recording, line {line}: {reason}")]
+    Recording {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
     /// The topology has no such topic or store.
     #[error("the topology has no {what} {name}; it has {has}")]
     Unknown {

@@ -3,7 +3,9 @@
 mod driver;
 mod error;
 mod queues;
+mod recording;
 mod store;
+mod stored;
 mod topics;
 mod versioned;
 mod world;
@@ -11,6 +13,7 @@ mod written;
 
 pub use driver::{TestDriver, TestOptions};
 pub use error::TestError;
+pub use recording::{Recorded, RecordedHeader, Recording};
 pub use store::TestStore;
 pub use topics::{TestInput, TestOutput, TestRecord};
 pub use versioned::TestVersionedStore;

@@ -6,7 +6,7 @@
 //!   Where heads have equal timestamps the choice is that of Java's `PriorityQueue`, which Kafka Streams keeps its
 //!   partitions in: no promise of Kafka's, but a choice that does not change from run to run.
 
-use super::world::Stored;
+use super::stored::Stored;
 use crate::topology::TopicRef;
 use std::collections::VecDeque;
 

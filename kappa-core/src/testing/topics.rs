@@ -1,7 +1,8 @@
 //! Typed ends of a [`TestDriver`](super::TestDriver): inputs and outputs.
 
 use super::TestError;
-use super::world::{Stored, World};
+use super::stored::Stored;
+use super::world::World;
 use crate::codec::{CodecError, SharedCodec};
 use crate::log::Headers;
 use crate::partitioner;

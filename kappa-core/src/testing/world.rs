@@ -6,37 +6,17 @@
 //! - A task that fails leaves nothing behind of what it had not committed.
 
 use super::queues::Queues;
-use super::{TestError, TestOptions};
-use crate::log::{Headers, RecordView, TopicHandle};
+use super::stored::Stored;
+use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
+use crate::log::{Header, TopicHandle};
+use crate::runtime::BadRecords;
+use crate::runtime::bad_record::{LeftOut, Policies, Policy};
 use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A record as it lies in a topic.
-#[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) partition: i32,
-    pub(super) timestamp_ms: i64,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Headers,
-    /// The step of the test that it follows from.
-    pub(super) step: usize,
-    /// Its place in the order of writing, over all topics.
-    pub(super) sequence: u64,
-}
-
-impl Stored {
-    /// As a task reads it.
-    fn as_source(&self, offset: i64) -> SourceRecord<'_> {
-        let (key, value) = (self.key.as_deref(), self.value.as_deref());
-        let view = RecordView { offset, timestamp_ms: self.timestamp_ms, key, value };
-        SourceRecord { view, headers: self.headers.clone() }
-    }
-}
 
 /// A record of a changelog.
 #[derive(Debug, Clone)]
@@ -56,6 +36,8 @@ pub(super) struct World {
     pub(super) changelogs: BTreeMap<String, BTreeMap<i32, Vec<Logged>>>,
     pub(super) dropped: BTreeMap<&'static str, u64>,
     pub(super) now_ms: i64,
+    /// What the test did.
+    pub(super) recorded: Vec<Recorded>,
     /// The number of calls that could have made something happen.
     pub(super) step: usize,
     sequence: u64,
@@ -81,17 +63,24 @@ impl World {
         let mut world = Self {
             topology: topology.clone(),
             tasks: Vec::new(),
-            options,
             queues: Queues::default(),
             written: BTreeMap::new(),
             changelogs: BTreeMap::new(),
             dropped: BTreeMap::new(),
             now_ms: options.wall_clock_ms,
+            options,
+            recorded: Vec::new(),
             step: 0,
             sequence: 0,
         };
         let counts = partition_counts(&plan.sub_topologies);
-        let count = |topic: &TopicRef| counts.get(topic).copied().unwrap_or(options.partitions);
+        let partitions = world.options.partitions;
+        let count = |topic: &TopicRef| counts.get(topic).copied().unwrap_or(partitions);
+        for letters in [&world.options.bad_records, &world.options.failed_records] {
+            if let BadRecords::DeadLetter(topic) = letters {
+                world.written.entry(TopicRef::External(topic.clone())).or_default();
+            }
+        }
         for topic in plan.sub_topologies.iter().flat_map(|sub| &sub.outputs) {
             match topic {
                 TopicRef::Changelog(store) => drop(world.changelogs.entry(store.clone()).or_default()),
@@ -124,7 +113,7 @@ impl World {
         let name = format!("{}-{partition}", plan.name);
         let scope = TaskScope {
             calls: Arc::new(InlineCalls::default()),
-            undo_records: false,
+            undo_records: self.options.failed_records != BadRecords::Fail,
             name: &name,
             partition,
             state: &state,
@@ -153,7 +142,8 @@ impl World {
 
     /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
     pub(super) fn restart(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
-        self.commit()?;
+        self.step += 1;
+        self.commit_all()?;
         let mut count = 0;
         for index in 0..self.tasks.len() {
             if !which(&self.tasks[index].name) {
@@ -191,8 +181,38 @@ impl World {
     /// Runs a record, and everything that follows from it.
     pub(super) fn pipe(&mut self, topic: &TopicRef, record: Stored) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(record.as_recorded(topic));
         self.queue(topic, record);
         self.drain()
+    }
+
+    /// Does again what was recorded.
+    pub(super) fn replay(&mut self, recording: &Recording) -> Result<(), TestError> {
+        for step in &recording.steps {
+            match step {
+                Recorded::AdvanceMs(by_ms) => self.advance(*by_ms)?,
+                Recorded::Commit => self.commit()?,
+                Recorded::Record { topic, partition, timestamp_ms, key, value, headers } => {
+                    let topic = TopicRef::External(topic.clone());
+                    self.reads(&topic)?;
+                    let header = |header: &RecordedHeader| Header {
+                        name: header.name.as_str().into(),
+                        value: header.value.as_deref().map(Into::into),
+                    };
+                    let record = Stored {
+                        partition: *partition,
+                        timestamp_ms: *timestamp_ms,
+                        key: key.clone(),
+                        value: value.clone(),
+                        headers: headers.iter().map(header).collect(),
+                        step: self.step,
+                        sequence: 0,
+                    };
+                    self.pipe(&topic, record)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Puts a record in front of the task that reads it.
@@ -208,6 +228,7 @@ impl World {
     /// Moves the wall clock.
     pub(super) fn advance(&mut self, by_ms: i64) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(Recorded::AdvanceMs(by_ms));
         self.now_ms += by_ms;
         for index in 0..self.tasks.len() {
             let task = &mut self.tasks[index];
@@ -224,6 +245,11 @@ impl World {
     /// Commits all tasks, until nothing is left to be passed on.
     pub(super) fn commit(&mut self) -> Result<(), TestError> {
         self.step += 1;
+        self.recorded.push(Recorded::Commit);
+        self.commit_all()
+    }
+
+    fn commit_all(&mut self) -> Result<(), TestError> {
         loop {
             (0..self.tasks.len()).try_for_each(|task| self.commit_task(task))?;
             if self.queues.is_empty() {
@@ -239,14 +265,50 @@ impl World {
                 let task = &mut self.tasks[index];
                 let source = task.plan.sources.iter().position(|source| source.topic == topic);
                 let (Some(source), true) = (source, task.partition == record.partition) else { continue };
-                if let Err(source) = task.process(source, offset, &record) {
-                    self.abort(index);
-                    let (topic, partition) = (display(&topic), record.partition);
-                    return Err(TestError::Process { topic, partition, offset, source });
+                if let Err(error) = task.process(source, offset, &record) {
+                    self.leave_out(index, &topic, offset, &record, error)?;
                 }
                 self.after(index)?;
             }
         }
+        Ok(())
+    }
+
+    /// A record can't be used or has failed: it is left out as the options say, or the step fails.
+    fn leave_out(
+        &mut self,
+        index: usize,
+        topic: &TopicRef,
+        offset: i64,
+        record: &Stored,
+        error: ProcessError,
+    ) -> Result<(), TestError> {
+        let policies = Policies {
+            bad: policy(&self.options.bad_records, BAD_LETTERS, "kappa.BadRecord"),
+            failed: policy(&self.options.failed_records, FAILED_LETTERS, "kappa.FailedRecord"),
+        };
+        let task = &mut self.tasks[index];
+        let (policy, reason, operator, counted) = match &error {
+            ProcessError::Undecodable { part, reason } => {
+                (policies.bad, format!("{part} can't be used: {reason}"), "", "bad_record")
+            }
+            ProcessError::Operator { operator, reason } if *policies.failed.choice == BadRecords::Fail => {
+                (policies.failed, reason.clone(), operator.as_str(), "failed_record")
+            }
+            ProcessError::Operator { operator, reason } if task.processor.undo(&mut task.out)? => {
+                (policies.failed, reason.clone(), operator.as_str(), "failed_record")
+            }
+            _ => (Policy { choice: &BadRecords::Fail, ..policies.failed }, String::new(), "", ""),
+        };
+        let (topic, partition) = (display(topic), record.partition);
+        let source = record.as_source(offset);
+        let left_out =
+            LeftOut { topic: &topic, partition, view: source.view, headers: &record.headers, reason, operator };
+        if left_out.treat(policy, &mut task.out).is_err() {
+            self.abort(index);
+            return Err(TestError::Process { topic, partition, offset, source: error });
+        }
+        *self.dropped.entry(counted).or_default() += 1;
         Ok(())
     }
 
@@ -309,7 +371,13 @@ impl World {
             let (key, value) = (entry.key.map(bytes), entry.value.map(bytes));
             let (partition, timestamp_ms, headers) = (entry.partition, entry.timestamp_ms, entry.headers);
             let output = entry.topic.0 as usize;
-            let topic = plan.outputs[output].clone();
+            let topic = match (entry.topic, &self.options) {
+                (BAD_LETTERS, TestOptions { bad_records: BadRecords::DeadLetter(topic), .. })
+                | (FAILED_LETTERS, TestOptions { failed_records: BadRecords::DeadLetter(topic), .. }) => {
+                    TopicRef::External(topic.clone())
+                }
+                _ => plan.outputs[output].clone(),
+            };
             if let TopicRef::Changelog(name) = &topic {
                 let logs = |store: &crate::topology::StorePlan| store.changelog == ChangelogSource::Own { output };
                 if let Some(store) = plan.stores.iter().position(logs) {
@@ -335,6 +403,14 @@ impl Task {
     fn process(&mut self, source: usize, offset: i64, record: &Stored) -> Result<(), ProcessError> {
         self.processor.process(source, &record.as_source(offset), &mut self.out)
     }
+}
+
+/// Handles of dead-letter topics: behind all outputs of a plan.
+const BAD_LETTERS: TopicHandle = TopicHandle(u32::MAX - 1);
+const FAILED_LETTERS: TopicHandle = TopicHandle(u32::MAX);
+
+fn policy<'s>(choice: &'s BadRecords, handle: TopicHandle, exception: &'static str) -> Policy<'s> {
+    Policy { choice, dead_letters: Some(OutputTopic { handle, partitions: 1 }), exception }
 }
 
 fn task_reads(topology: &Topology, topic: &TopicRef) -> bool {

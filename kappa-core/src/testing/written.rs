@@ -31,7 +31,7 @@ impl WrittenRecord {
             all.extend(written.drain(..).map(|record| (topic.clone(), record)));
         }
         all.sort_by_key(|(_, record)| record.sequence);
-        let shown = |(topic, record): (TopicRef, super::world::Stored)| Self {
+        let shown = |(topic, record): (TopicRef, super::stored::Stored)| Self {
             topic,
             partition: record.partition,
             key: record.key,

@@ -13,6 +13,8 @@ mod stream_joins;
 mod tables;
 mod versioned;
 
+use kappa_core::runtime::BadRecords;
+
 /// What a test gives back.
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -22,8 +24,14 @@ fn at<V>(key: &str, value: Option<V>, timestamp_ms: i64) -> (String, Option<V>, 
 }
 
 /// Every update is passed on at once, as in Kafka Streams' golden tests (cache of 0 bytes).
-const AT_ONCE: kappa_core::testing::TestOptions =
-    kappa_core::testing::TestOptions { partitions: 1, cache_bytes: 0, commit_every_record: true, wall_clock_ms: 0 };
+const AT_ONCE: kappa_core::testing::TestOptions = kappa_core::testing::TestOptions {
+    partitions: 1,
+    cache_bytes: 0,
+    commit_every_record: true,
+    wall_clock_ms: 0,
+    bad_records: BadRecords::Fail,
+    failed_records: BadRecords::Fail,
+};
 
 /// Results wait for a commit by the test.
 const AT_COMMIT: kappa_core::testing::TestOptions = kappa_core::testing::TestOptions {
@@ -31,4 +39,6 @@ const AT_COMMIT: kappa_core::testing::TestOptions = kappa_core::testing::TestOpt
     cache_bytes: 1 << 20,
     commit_every_record: false,
     wall_clock_ms: 0,
+    bad_records: BadRecords::Fail,
+    failed_records: BadRecords::Fail,
 };

@@ -1,6 +1,7 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
+mod errors;
 mod join_foreign_key;
 mod join_stream_self;
 mod join_stream_stream;
@@ -21,6 +22,7 @@ use super::Family;
 /// All of them, by the judge's names.
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
+    ("errors", &errors::Errors),
     ("join_foreign_key", &join_foreign_key::JoinForeignKey),
     ("join_stream_self", &join_stream_self::JoinStreamSelf),
     ("join_stream_stream", &join_stream_stream::JoinStreamStream),

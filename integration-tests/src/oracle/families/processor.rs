@@ -3,7 +3,7 @@
 use super::super::functions::{Value, show};
 use super::super::generate::Draw;
 use super::super::text::Text;
-use super::super::{BuildError, Context, Family};
+use super::super::{BuildError, Context, Family, Scenario, Step};
 use kappa_core::log::Headers;
 use kappa_core::processor::{Processor, ProcessorContext, PunctuationType, Schedule, StoreHandle};
 use kappa_core::record::Record;
@@ -24,6 +24,12 @@ impl Family for Script {
         let out = cx.stream("in").process("script", &[&kv], supplier).with_codecs(Context::text(), Context::text());
         cx.out(&out, "out");
         Ok(())
+    }
+
+    fn survives(&self, scenario: &Scenario) -> bool {
+        // Wall-clock schedules count from the start of their task, and a cancelled schedule is made anew with it.
+        let cancels = |step: &Step| matches!(step, Step::Record(input) if input.value.as_deref() == Some("cancel"));
+        !scenario.params.has("wall_punct") && !scenario.steps.iter().any(cancels)
     }
 
     fn draw(&self, draw: &mut Draw) {
