@@ -123,7 +123,7 @@ fn a_table_may_be_read_downstream_of_itself() -> Outcome {
         let mut app = Topology::builder();
         let counts = app.stream("in", utf8(), utf8()).group_by_key().count("counts");
         counts.to_stream().join(&counts, |change, now| change * 100 + now).with_value_codec(i64_be()).to("out");
-        let driver = TestDriver::with_options(&app.build()?, options)?;
+        let driver = TestDriver::with_options(&app.build()?, options.clone())?;
         driver.input("in", utf8(), utf8()).pipe("k", "x", 1)?;
         driver.input("in", utf8(), utf8()).pipe("k", "y", 2)?;
         driver.commit()?;

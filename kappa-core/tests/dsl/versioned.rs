@@ -52,7 +52,7 @@ fn an_aggregates_versions_are_all_kept_whatever_the_cache() -> Outcome {
         let mut app = Topology::builder();
         let counts = app.stream("in", utf8(), utf8()).group_by_key().count("counts").versioned("count-versions", 1_000);
         app.stream("ask", utf8(), utf8()).join(&counts, |_, count| *count).with_value_codec(i64_be()).to("out");
-        let driver = TestDriver::with_options(&app.build()?, options)?;
+        let driver = TestDriver::with_options(&app.build()?, options.clone())?;
         for time_ms in [10, 20, 30] {
             driver.input("in", utf8(), utf8()).pipe("k", "x", time_ms)?;
         }
