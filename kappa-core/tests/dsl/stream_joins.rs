@@ -128,11 +128,14 @@ const OLDEST: [Timed; 6] = [
     ("left", Some("z"), "L40", 40, &[]),
 ];
 
+/// What came out at each step.
+type Results = Vec<Vec<(Key, Option<String>, i64)>>;
+
 fn timed(
     steps: &[Timed],
     windows: JoinWindows,
     mut between: impl FnMut(&TestDriver) -> Outcome,
-) -> Result<Vec<Vec<(Key, Option<String>, i64)>>, Box<dyn std::error::Error>> {
+) -> Result<Results, Box<dyn std::error::Error>> {
     let mut app = Topology::builder();
     let [left, right] = ["left", "right"].map(|topic| app.stream(topic, nullable(utf8()), utf8()));
     outer_join(&left, &right, windows).to("out");

@@ -23,6 +23,8 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 type Rows = BufferedStore<Vec<u8>>;
+/// A row's key, and its value.
+type Row = (Vec<u8>, Vec<u8>);
 
 /// How many records are taken out at once.
 const BATCH: usize = 256;
@@ -243,8 +245,7 @@ where
 }
 
 /// The oldest rows up to a time, and the time of the first one behind them.
-#[allow(clippy::type_complexity)]
-fn take_due(rows: &mut Rows, due_ms: i64) -> Result<(Vec<(Vec<u8>, Vec<u8>)>, i64), StateError> {
+fn take_due(rows: &mut Rows, due_ms: i64) -> Result<(Vec<Row>, i64), StateError> {
     let (mut due, mut oldest_ms) = (Vec::new(), i64::MAX);
     rows.scan(Bound::Excluded(&[]), Bound::Unbounded, Direction::Forward, &mut |row, waited, _| {
         let Some((time_ms, _)) = split_key(row) else { return ControlFlow::Continue(()) };

@@ -64,7 +64,7 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
     /// let shows = driver.input("shows", utf8(), utf8());
     /// shows.pipe("ad", "shown", 1_000)?;
     /// shows.pipe("other", "shown", 16_000)?;
-    /// assert!(driver.output("out", utf8(), utf8()).is_empty()?);
+    /// assert_eq!(driver.output("out", utf8(), utf8()).read_all()?, []);
     /// shows.pipe("other", "shown again", 16_001)?;
     /// let out = driver.output("out", utf8(), utf8()).read_all()?;
     /// assert_eq!(out, [("ad".into(), Some("shown: ignored".into()), 1_000)]);

@@ -16,6 +16,8 @@ use kappa_state::{BufferedStore, Direction, StateError};
 use std::ops::{Bound, ControlFlow};
 
 type Rows = BufferedStore<Vec<u8>>;
+/// A row's key, and its value.
+type Row = (Vec<u8>, Vec<u8>);
 
 /// How many entries are taken out at once.
 const BATCH: usize = 256;
@@ -162,7 +164,7 @@ struct Walk {
 impl Walk {
     /// The next entries whose windows are over, up to a batch of them. `from` is the row met last, and empty at first: that is
     /// the key of the row that is no entry.
-    fn closed(&mut self, rows: &mut Rows, from: &mut Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn closed(&mut self, rows: &mut Rows, from: &mut Vec<u8>) -> Result<Vec<Row>, StateError> {
         let mut closed = Vec::new();
         let start = from.clone();
         rows.scan(Bound::Excluded(&start), Bound::Unbounded, Direction::Forward, &mut |row, values, _| {
