@@ -88,10 +88,16 @@ impl TaskProcessor for CountTask {
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
         self.store.stage(|change| {
             out.log(1, change.timestamp_ms, change.key, change.value_bytes);
-            out.send::<ProcessError>(0, change.timestamp_ms, &Headers::empty(), Some(change.key), |bytes| {
-                bytes.extend_from_slice(change.value_bytes.unwrap_or_default());
-                Ok(true)
-            })
+            out.send::<ProcessError>(
+                0,
+                change.timestamp_ms,
+                &Headers::empty(),
+                (Some(change.key), Some(change.key)),
+                |bytes| {
+                    bytes.extend_from_slice(change.value_bytes.unwrap_or_default());
+                    Ok(true)
+                },
+            )
         })
     }
 

@@ -38,3 +38,4 @@ pub(crate) use shared::{Form, SharedCodec};
 pub use unkeyed::{Unkeyed, unkeyed};
 pub use utf8::{Utf8, utf8};
 pub use windowed::{SessionWindowed, TimeWindowed, session_windowed, time_windowed};
+pub(crate) use windowed::{shared_session_windowed, shared_time_windowed};

@@ -1,8 +1,10 @@
 //! Keys in windows, byte for byte as Kafka's serializers write them.
 
-use super::{Codec, CodecError, CodecId};
+use super::{Codec, CodecError, CodecId, SharedCodec};
 use crate::window::Windowed;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 const TIME: usize = 8;
 
@@ -78,7 +80,7 @@ impl<K, C: Codec<K>> Codec<Windowed<K>> for TimeWindowed<C> {
     fn id(&self) -> CodecId {
         let mut hasher = DefaultHasher::new();
         (self.key.id(), self.size_ms).hash(&mut hasher);
-        CodecId::with_variant::<Self>(hasher.finish())
+        CodecId::with_variant::<TimeWindowed<()>>(hasher.finish())
     }
 }
 
@@ -111,8 +113,61 @@ impl<K, C: Codec<K>> Codec<Windowed<K>> for SessionWindowed<C> {
     fn id(&self) -> CodecId {
         let mut hasher = DefaultHasher::new();
         self.key.id().hash(&mut hasher);
-        CodecId::with_variant::<Self>(hasher.finish())
+        CodecId::with_variant::<SessionWindowed<()>>(hasher.finish())
     }
+}
+
+/// A codec that is shared, as the one inside.
+struct Inner<K>(Arc<dyn Codec<K>>);
+
+impl<K> fmt::Debug for Inner<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<K: 'static> Codec<K> for Inner<K> {
+    fn encode(&self, value: &K, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.0.encode(value, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<K, CodecError> {
+        self.0.decode(bytes)
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        self.0.check(bytes)
+    }
+
+    fn null(&self) -> Option<K> {
+        self.0.null()
+    }
+
+    fn is_null(&self, value: &K) -> bool {
+        self.0.is_null(value)
+    }
+
+    fn partition_by<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        self.0.partition_by(bytes)
+    }
+
+    fn id(&self) -> CodecId {
+        self.0.id()
+    }
+}
+
+/// The codec of keys in time or sliding windows, whose keys `key` writes.
+pub(crate) fn shared_time_windowed<K: 'static>(key: &SharedCodec<K>, size_ms: i64) -> SharedCodec<Windowed<K>> {
+    let codec = Arc::new(TimeWindowed { key: Inner(Arc::clone(&key.codec)), size_ms });
+    let id = codec.id();
+    SharedCodec { codec, id, name: format!("{} in windows of {size_ms} ms", key.name).into() }
+}
+
+/// The codec of keys in sessions, whose keys `key` writes.
+pub(crate) fn shared_session_windowed<K: 'static>(key: &SharedCodec<K>) -> SharedCodec<Windowed<K>> {
+    let codec = Arc::new(SessionWindowed { key: Inner(Arc::clone(&key.codec)) });
+    let id = codec.id();
+    SharedCodec { codec, id, name: format!("{} in sessions", key.name).into() }
 }
 
 /// What stands before the last eight bytes, and the time in them.

@@ -32,6 +32,7 @@ mod to_partitions;
 mod to_routed;
 mod to_table;
 mod versioned;
+mod window;
 
 pub use async_options::{AsyncOptions, CallError};
 pub use group::KGroupedStream;
@@ -50,3 +51,4 @@ pub(crate) use to::{add_sink, sink, sink_of};
 pub use to_partitions::Partitions;
 pub use to_routed::RecordContext;
 pub(crate) use versioned::versioned_processor_store;
+pub use window::{SessionWindowedKStream, TimeWindowedKStream, Windows};

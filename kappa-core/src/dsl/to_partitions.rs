@@ -102,7 +102,8 @@ impl<K: 'static, V: 'static, F> Partitioned<K, V, F> {
         };
         match partitions {
             Partitions::ByKey => {
-                let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, key, value);
+                let by = key.map(|key| self.key.codec.partition_by(key));
+                let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, (key, by), value);
                 sent.map_err(|error| unencodable(&self.name, "value", &error))
             }
             Partitions::One(partition) => to(*partition, cx),

@@ -24,10 +24,12 @@ pub(crate) enum Dropped {
     NullValue,
     /// The timestamp is negative.
     NegativeTimestamp,
-    /// It came later than a store keeps its time.
-    Expired,
     /// The key is null before a repartition topic. Kafka Streams drops these without a word.
     NullKeyRepartition,
+    /// Its window has closed; counted for each such window.
+    Late,
+    /// The store keeps no rows of its time any more.
+    Expired,
     /// A newer version of the row is known where only the latest counts.
     OutOfOrder,
     /// The foreign key is null where one is needed.
@@ -44,6 +46,7 @@ impl Dropped {
             Self::NullKey => "null-key",
             Self::NullValue => "null-value",
             Self::NegativeTimestamp => "negative-timestamp",
+            Self::Late => "late",
             Self::Expired => "expired",
             Self::NullKeyRepartition => "null-key-repartition",
             Self::OutOfOrder => "out-of-order",
@@ -126,6 +129,23 @@ impl TaskState {
         } else if !held.is_empty() {
             held.remove(key);
         }
+    }
+
+    /// Whether any headers are held for a store.
+    pub(crate) fn holds_headers(&self, slot: usize) -> bool {
+        !self.held_headers[slot].is_empty()
+    }
+
+    /// A buffer for encoded keys, to be given back.
+    pub(crate) fn take_scratch(&mut self) -> Vec<u8> {
+        let mut scratch = self.scratch.pop().unwrap_or_default();
+        scratch.clear();
+        scratch
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn give_scratch(&mut self, scratch: Vec<u8>) {
+        self.scratch.push(scratch);
     }
 
     /// The headers held for a change that goes on now.

@@ -17,6 +17,7 @@ mod transform;
 mod user;
 mod value_processor;
 mod versioned;
+mod windowed;
 
 pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
@@ -39,3 +40,4 @@ pub(crate) use value_processor::FixedKey;
 pub use value_processor::{ValueContext, ValueProcessor};
 pub(crate) use versioned::VersionedGetter;
 pub use versioned::{ProcessorVersionedStore, VersionedHandle};
+pub(crate) use windowed::{Emit, RowKey, Update, WindowRows, WindowTable};

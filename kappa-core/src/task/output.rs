@@ -55,19 +55,19 @@ impl Output {
         self.keyless = mark.keyless;
     }
 
-    /// Writes a record to output `output`, partitioned by its key bytes as Kafka's Java client does (murmur2);
-    /// records without a key go round robin. `value` writes the value's bytes into the arena and returns
+    /// Writes a record to output `output`. Of the key the second part is what it is partitioned by, as Kafka's Java client does
+    /// (murmur2): all of its bytes, as a rule. Records without a key go round robin. `value` writes the value's bytes into the arena and returns
     /// false for a null.
     pub fn send<E>(
         &mut self,
         output: usize,
         timestamp_ms: i64,
         headers: &Headers,
-        key: Option<&[u8]>,
+        (key, by): (Option<&[u8]>, Option<&[u8]>),
         value: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
     ) -> Result<(), E> {
         let topic = self.topics[output];
-        let partition = match key {
+        let partition = match by {
             Some(key) => partitioner::partition(key, topic.partitions),
             None => {
                 self.keyless = self.keyless.wrapping_add(1);

@@ -229,6 +229,24 @@ impl<'a> Assembly<'a> {
         self.flushes.push((node, Box::new(LogStore::<S>::new(slot, self.changelog(store)))));
     }
 
+    /// A way into what follows a node; `None` where nothing does.
+    pub(crate) fn joint_of_children<K: 'static, V: 'static>(&mut self, node: NodeId) -> Option<Joint<K, V>> {
+        (!self.graph.nodes[node].children.is_empty()).then(|| self.joint(node))
+    }
+
+    /// Flushes `flush` in its place with `node`, once however many operators of it ask.
+    pub(crate) fn flush_once(&mut self, node: NodeId, flush: impl Flush + 'static) {
+        if !self.flushes.iter().any(|(order, _)| *order == node) {
+            self.flushes.push((node, Box::new(flush)));
+        }
+    }
+
+    /// Whether an operator behind `node` looks into `store`.
+    pub(crate) fn is_read_downstream(&self, node: NodeId, store: StoreIndex) -> bool {
+        let reads = |id: &NodeId| *id != node && self.graph.nodes[*id].stores.contains(&store);
+        self.graph.downstream(node).iter().any(reads)
+    }
+
     /// Whether `node` is to send old values along.
     pub(crate) fn sends_old(&self, node: NodeId) -> bool {
         self.graph.nodes[node].sends_old

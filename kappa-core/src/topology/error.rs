@@ -125,6 +125,14 @@ pub enum TopologyError {
         /// The operator.
         operator: String,
     },
+    /// Windows whose lengths make no sense, or that can't be used so.
+    #[error("{windows}: {rule}")]
+    Windows {
+        /// The windows, or the operator that uses them.
+        windows: String,
+        /// What must hold.
+        rule: &'static str,
+    },
     /// Times are extracted where records don't enter.
     #[error("with_timestamps() is called behind {operator}: call it right behind stream(), where records enter")]
     NotASource {

@@ -77,7 +77,8 @@ where
         for (foreign, instruction) in steps {
             let subscription = Subscription { hash, instruction, key: key.to_vec(), partition: self.partition };
             let write = |bytes: &mut Vec<u8>| SubscriptionCodec.encode(&subscription, bytes).map(|()| true);
-            let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, foreign.as_deref(), write);
+            let key = foreign.as_deref();
+            let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, (key, key), write);
             sent.map_err(|error| unencodable(&self.name, "value", &error))?;
         }
         Ok(())

@@ -1,0 +1,157 @@
+//! The operator of tumbling, hopping and unlimited windows (Kafka Streams: `KStreamWindowAggregate`).
+
+use super::core::{Core, Final};
+use crate::codec::CodecId;
+use crate::log::Headers;
+use crate::processor::{Cx, Dropped, Receiver, RowKey, Update};
+use crate::record::Record;
+use crate::task::ProcessError;
+use crate::window::{TimeWindows, Window};
+use kappa_state::WindowStore;
+use std::ops::ControlFlow;
+
+pub(super) struct TimeFold<K, V, A> {
+    pub(super) core: Core<K, V, A, WindowStore<A>>,
+    pub(super) windows: TimeWindows,
+}
+
+impl<K: 'static, V: 'static, A: Send + 'static> TimeFold<K, V, A> {
+    fn fold(&self, key: &[u8], record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let core = &self.core;
+        let close_ms = core.observe(record.timestamp_ms, cx).saturating_sub(self.windows.grace_ms);
+        core.resume_windows(self.windows.size_ms, cx);
+        if core.lacks_value(record) {
+            cx.drop_record(Dropped::NullValue)?;
+        } else {
+            for window in self.windows.containing(record.timestamp_ms) {
+                if window.end_ms > close_ms {
+                    core.update_window(key, window, record, cx)?;
+                } else {
+                    cx.drop_record(Dropped::Late)?;
+                }
+            }
+            core.settle_windows(cx)?;
+        }
+        if core.closes(close_ms, cx) {
+            // Windows that start no later have ended.
+            core.emit_windows(
+                close_ms,
+                close_ms.saturating_sub(self.windows.size_ms),
+                self.windows.size_ms,
+                record.headers,
+                cx,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: 'static, V: 'static, A: Send + 'static> Receiver<K, V> for TimeFold<K, V, A> {
+    fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        self.core.receive(record, cx, |key, cx| self.fold(key, record, cx))
+    }
+
+    fn looks(&self, _wire: CodecId) -> bool {
+        self.core.aggregation.look.is_some()
+    }
+}
+
+impl<K: 'static, V: 'static, A: Send + 'static> Core<K, V, A, WindowStore<A>> {
+    /// Tells the store what the operator knows of time: it may have been started anew, or gone back to a commit.
+    pub(super) fn resume_windows(&self, size_ms: i64, cx: &mut Cx<'_>) {
+        let (stored_ms, closed_ms) = (self.stored_ms(cx), self.closed_ms(cx));
+        let rows = self.table.rows(cx);
+        rows.observe(stored_ms);
+        if let Some(closed_ms) = closed_ms {
+            rows.hold(closed_ms.saturating_sub(size_ms));
+        }
+    }
+
+    /// All of a record is in the store.
+    pub(super) fn settle_windows(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let stored_ms = self.table.rows(cx).observed_ms();
+        self.keep_stored(stored_ms, cx);
+        self.table.settle(cx)
+    }
+
+    /// Takes a record into a window.
+    pub(super) fn update_window(
+        &self,
+        key: &[u8],
+        window: Window,
+        record: &Record<'_, K, V>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), ProcessError> {
+        let passes = self.table.passes_updates(cx);
+        let (mut update, mut timestamp_ms) = (Update::default(), record.timestamp_ms);
+        let (mut failed, mut deleted) = (None, false);
+        let rows = self.table.rows(cx);
+        let written = rows.update(key, window.start_ms, |row| {
+            let old = row.map(|(value, row_ms)| {
+                timestamp_ms = timestamp_ms.max(row_ms);
+                value
+            });
+            let new = self.take_in(record, old, passes, &mut update).unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            });
+            deleted = new.is_none();
+            new.map(|value| (value, timestamp_ms))
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if deleted {
+            // The tombstone's timestamp is the result's, not the old row's.
+            rows.put(key, window.start_ms, None, timestamp_ms)?;
+        }
+        if !written {
+            cx.drop_record(Dropped::Expired)?;
+        }
+        self.table.updated(RowKey::Window(key, window.start_ms), &update, timestamp_ms, record.headers, cx)
+    }
+
+    /// Emits the windows that start no later than `last_start_ms` and have not been emitted: time has come to `close_ms`.
+    pub(super) fn emit_windows(
+        &self,
+        close_ms: i64,
+        last_start_ms: i64,
+        size_ms: i64,
+        headers: &Headers,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), ProcessError> {
+        if last_start_ms < 0 {
+            return Ok(());
+        }
+        // Where the last emission left off: as far from the time it came to as this one's end is from `close_ms`.
+        let behind_ms = close_ms - last_start_ms;
+        let first_start_ms = self.closed_ms(cx).map_or(0, |closed_ms| closed_ms.saturating_sub(behind_ms) + 1);
+        let mut finals: Vec<Final> = Vec::new();
+        let mut failed = None;
+        self.table.rows(cx).fetch_held(
+            first_start_ms,
+            last_start_ms,
+            |key, start_ms, value, timestamp_ms| match self.table.encode(value) {
+                Ok(new) => {
+                    let (key, end_ms) = (key.to_vec(), start_ms.saturating_add(size_ms));
+                    let update = Update { new, old: None };
+                    finals.push(Final { key, start_ms, end_ms, update, timestamp_ms });
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.keep_closed(close_ms, cx);
+        finals.sort_by(|a, b| (a.start_ms, &a.key).cmp(&(b.start_ms, &b.key)));
+        for Final { key, start_ms, update, timestamp_ms, .. } in &finals {
+            self.emit_final(RowKey::Window(key, *start_ms), update, *timestamp_ms, headers, cx)?;
+        }
+        Ok(())
+    }
+}
