@@ -14,7 +14,9 @@ mod schedules;
 mod stateless;
 mod table_joins;
 mod table_operators;
+mod stream_joins;
 mod tables;
+mod versioned;
 
 use kappa_core::runtime::BadRecords;
 
