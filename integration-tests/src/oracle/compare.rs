@@ -9,7 +9,7 @@
 //! - the order between keys, where [`UNORDERED`] says so: then each key's records are compared in their order;
 //! - what [`DEVIATIONS`] and [`UNJUDGED`] list.
 
-use super::{Outcome, Output, Scenario};
+use super::{Outcome, Output, Row, Scenario, Window};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -62,16 +62,81 @@ pub struct Deviation {
 }
 
 /// All of them.
-pub const DEVIATIONS: &[Deviation] = &[Deviation {
-    name: "time-of-cached-tombstones",
-    reason: "with a cache Kafka Streams gives the deletion of an aggregate the last record's time, without one the \
+pub const DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        name: "time-of-cached-tombstones",
+        reason: "with a cache Kafka Streams gives the deletion of an aggregate the last record's time, without one the \
                  largest of all its records'; kappa gives it the largest always",
-    applies: |scenario| scenario.params.has("cache_bytes"),
-    forget: |theirs, ours| {
-        let nulls = theirs.outputs.iter_mut().chain(&mut ours.outputs).filter(|output| output.value.is_none());
-        nulls.for_each(|output| output.ts = 0);
+        applies: |scenario| scenario.params.has("cache_bytes"),
+        forget: |theirs, ours| {
+            let nulls = theirs.outputs.iter_mut().chain(&mut ours.outputs).filter(|output| output.value.is_none());
+            nulls.for_each(|output| output.ts = 0);
+        },
     },
-}];
+    Deviation {
+        name: "cached-rows-outlive-retention",
+        reason: "Kafka Streams' readers see expired rows as long as the cache has them; kappa's never do",
+        applies: |scenario| scenario.params.has("cache_bytes"),
+        forget: |theirs, ours| {
+            let (Some(theirs), Some(ours)) = (&mut theirs.stores, &ours.stores) else { return };
+            for (name, rows) in theirs {
+                let Some(ours) = ours.get(name) else { continue };
+                let newest = rows.iter().filter_map(|Row(_, window, ..)| window.map(|window| window.end)).max();
+                let is_old = |window: &Option<Window>| window.is_some_and(|window| Some(window.end) < newest);
+                let has = |row: &Row| ours.iter().any(|Row(key, window, ..)| (key, window) == (&row.0, &row.1));
+                rows.retain(|row| !is_old(&row.1) || has(row));
+            }
+        },
+    },
+    Deviation {
+        name: "headers-of-sessions",
+        reason: "Kafka Streams' results of sessions have no headers; kappa's have those of the record they follow from, as \
+                 all other results do",
+        applies: |scenario| scenario.topology == "session_window" || scenario.params.text("window") == Some("session"),
+        forget: |theirs, ours| {
+            theirs.outputs.iter_mut().chain(&mut ours.outputs).for_each(|output| output.headers.clear());
+        },
+    },
+    Deviation {
+        name: "every-closed-window",
+        reason: "with the default retention Kafka Streams never emits windows that its stores hide before they close",
+        applies: |scenario| emits_on_close(scenario) && !scenario.params.has("retention"),
+        forget: |theirs, ours| forget_unemitted(theirs, ours),
+    },
+    Deviation {
+        name: "closed-windows-at-once",
+        reason: "Kafka Streams looks for closed windows once a second of wall clock; kappa emits them with the record that \
+                 closes them",
+        applies: |scenario| emits_on_close(scenario) && scenario.params.number_or("emit_interval_ms", 0) > 0,
+        forget: |theirs, ours| {
+            for output in theirs.outputs.iter_mut().chain(&mut ours.outputs) {
+                output.step = 0;
+                output.headers.clear();
+            }
+            forget_unemitted(theirs, ours);
+            theirs.outputs.sort();
+            ours.outputs.sort();
+        },
+    },
+];
+
+fn emits_on_close(scenario: &Scenario) -> bool {
+    scenario.params.text("emit") == Some("close")
+}
+
+/// Takes out of ours what theirs never emits; where that went into another table nothing of it can be compared.
+fn forget_unemitted(theirs: &mut Outcome, ours: &mut Outcome) {
+    let regroups = |outcome: &Outcome| outcome.stores.as_ref().is_some_and(|stores| stores.contains_key("regroup"));
+    if regroups(theirs) {
+        for outcome in [theirs, ours] {
+            outcome.outputs.clear();
+            outcome.stores.iter_mut().for_each(|stores| drop(stores.remove("regroup")));
+        }
+        return;
+    }
+    ours.outputs
+        .retain(|output| theirs.outputs.iter().any(|other| (&other.key, other.window) == (&output.key, output.window)));
+}
 
 /// What a comparison finds.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ mod error;
 mod queues;
 mod store;
 mod topics;
+mod windows;
 mod world;
 mod written;
 
@@ -12,4 +13,5 @@ pub use driver::{TestDriver, TestOptions};
 pub use error::TestError;
 pub use store::TestStore;
 pub use topics::{TestInput, TestOutput, TestRecord};
+pub use windows::TestWindows;
 pub use written::WrittenRecord;

@@ -7,10 +7,14 @@ mod join_to_table;
 mod process_values;
 mod processor;
 mod routing;
+mod session_window;
+mod sliding_window;
 mod stateless;
 mod table_group;
 mod table_ops;
+mod time_window;
 mod to_table;
+mod windows;
 
 use super::Family;
 
@@ -20,6 +24,9 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("join_stream_table", &join_stream_table::JoinStreamTable),
     ("join_table_table", &join_table_table::JoinTableTable),
     ("join_to_table", &join_to_table::JoinToTable),
+    ("session_window", &session_window::SessionWindow),
+    ("sliding_window", &sliding_window::SlidingWindow),
+    ("time_window", &time_window::TimeWindow),
     ("stateless", &stateless::Stateless),
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),

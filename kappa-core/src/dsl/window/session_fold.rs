@@ -62,7 +62,7 @@ impl<K: 'static, V: 'static, A: Send + 'static> SessionFold<K, V, A> {
             return cx.drop_record(Dropped::Late);
         }
         let mut value = (core.aggregation.initial)();
-        let grows = touched != [merged];
+        let grows = merged != Session { start_ms: t, end_ms: t };
         for session in touched {
             let taken = self.take(key, session, cx)?;
             if grows {
