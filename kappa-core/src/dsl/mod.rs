@@ -40,7 +40,7 @@ pub use repartition::Repartition;
 pub use split::SplitStream;
 pub use stream::KStream;
 pub(crate) use stream::source;
-pub use table::{KGroupedTable, KTable};
+pub use table::{KGroupedTable, KTable, Suppressed};
 pub(crate) use table::{made_of, store, table};
 pub(crate) use timestamps::Rule as TimestampRule;
 pub use timestamps::Timestamps;

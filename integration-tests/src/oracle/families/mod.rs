@@ -10,6 +10,8 @@ mod routing;
 mod session_window;
 mod sliding_window;
 mod stateless;
+mod suppress_table;
+mod suppress_window;
 mod table_group;
 mod table_ops;
 mod time_window;
@@ -27,6 +29,8 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("session_window", &session_window::SessionWindow),
     ("sliding_window", &sliding_window::SlidingWindow),
     ("time_window", &time_window::TimeWindow),
+    ("suppress_table", &suppress_table::SuppressTable),
+    ("suppress_window", &suppress_window::SuppressWindow),
     ("stateless", &stateless::Stateless),
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),

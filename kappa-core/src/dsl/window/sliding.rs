@@ -95,7 +95,8 @@ impl<K: 'static, V: 'static, A: Send + 'static> SlidingFold<K, V, A> {
                 }
                 previous_ms = Some(row.latest_ms);
             } else {
-                left = Some(row);
+                // Now: making other windows may let it expire.
+                left = Some(self.copy(key, row, cx)?);
                 previous_ms = Some(row.latest_ms);
                 break;
             }
@@ -108,7 +109,7 @@ impl<K: 'static, V: 'static, A: Send + 'static> SlidingFold<K, V, A> {
         }
         if !left_is_there {
             let begin = match (previous_ms, left) {
-                (Some(previous_ms), Some(left)) if t - d <= previous_ms => Begin::From(self.copy(key, left, cx)?),
+                (Some(previous_ms), Some(left)) if t - d <= previous_ms => Begin::From(left),
                 _ => Begin::Anew,
             };
             self.update(key, t - d, begin, record, close_ms, cx)?;

@@ -21,6 +21,8 @@ pub(crate) struct RowStore {
     pub(crate) retention_ms: i64,
     pub(crate) segment_ms: i64,
     pub(crate) emit: Emit,
+    /// How long after their end windows take late records; for sessions with the gap.
+    pub(crate) grace_ms: i64,
 }
 
 impl RowStore {
@@ -64,7 +66,7 @@ impl<A: Send + 'static> Rows<A> for WindowStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit } = store;
+        let RowStore { retention_ms, segment_ms, emit, .. } = store;
         let buffer = RowStore::buffer(scope, keep_old);
         let held = emit == Emit::OnClose;
         let options = WindowOptions { buffer, retention_ms, segment_ms, held, retain_duplicates: false };
@@ -87,7 +89,7 @@ impl<A: Send + 'static> Rows<A> for SessionStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit } = store;
+        let RowStore { retention_ms, segment_ms, emit, .. } = store;
         let buffer = RowStore::buffer(scope, keep_old);
         let options = SessionOptions { buffer, retention_ms, segment_ms, held: emit == Emit::OnClose };
         let behind = scope.state.open(&id)?;
@@ -159,6 +161,7 @@ pub(crate) fn add_rows<K: 'static, A: Send + 'static, S: Rows<A>>(
     };
     let mut graph = input.graph.borrow_mut();
     let index = graph.add_store(store);
+    graph.graces.push((owner, rows.grace_ms));
     graph.nodes[owner].stores.push(index);
     graph.nodes[owner].old_values = OldValues::Store(index);
 }
