@@ -9,7 +9,7 @@
 //! - the order between keys, where [`UNORDERED`] says so: then each key's records are compared in their order;
 //! - what [`DEVIATIONS`] and [`UNJUDGED`] list.
 
-use super::{Outcome, Output, Row, Scenario, Window};
+use super::{Outcome, Output, Row, Scenario};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -88,10 +88,9 @@ pub const DEVIATIONS: &[Deviation] = &[
             let (Some(theirs), Some(ours)) = (&mut theirs.stores, &ours.stores) else { return };
             for (name, rows) in theirs {
                 let Some(ours) = ours.get(name) else { continue };
-                let newest = rows.iter().filter_map(|Row(_, window, ..)| window.map(|window| window.end)).max();
-                let is_old = |window: &Option<Window>| window.is_some_and(|window| Some(window.end) < newest);
+                // Whether a row has expired can't be told from here: rows that are there for both must be the same.
                 let has = |row: &Row| ours.iter().any(|Row(key, window, ..)| (key, window) == (&row.0, &row.1));
-                rows.retain(|row| !is_old(&row.1) || has(row));
+                rows.retain(|row| row.1.is_none() || has(row));
             }
         },
     },

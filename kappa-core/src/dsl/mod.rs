@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod async_options;
+mod cogroup;
 mod count;
 mod filter;
 mod flat_map;
@@ -33,6 +34,7 @@ mod to_table;
 mod window;
 
 pub use async_options::{AsyncOptions, CallError};
+pub use cogroup::CogroupedKStream;
 pub use group::KGroupedStream;
 pub(crate) use known::Known;
 pub(crate) use process::processor_store;
@@ -47,4 +49,6 @@ pub use timestamps::Timestamps;
 pub(crate) use to::{add_sink, sink, sink_of};
 pub use to_partitions::Partitions;
 pub use to_routed::RecordContext;
-pub use window::{SessionWindowedKStream, TimeWindowedKStream, Windows};
+pub use window::{
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, TimeWindowedCogroupedKStream, TimeWindowedKStream, Windows,
+};

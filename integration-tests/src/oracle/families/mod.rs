@@ -1,6 +1,7 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
+mod cogroup;
 mod join_stream_table;
 mod join_table_table;
 mod join_to_table;
@@ -23,6 +24,7 @@ use super::Family;
 /// All of them, by the judge's names.
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
+    ("cogroup", &cogroup::Cogroup),
     ("join_stream_table", &join_stream_table::JoinStreamTable),
     ("join_table_table", &join_table_table::JoinTableTable),
     ("join_to_table", &join_to_table::JoinToTable),
