@@ -10,6 +10,7 @@ mod plans;
 mod processors;
 mod stateless;
 mod tables;
+mod windows;
 
 /// What a test gives back.
 type Outcome = Result<(), Box<dyn std::error::Error>>;

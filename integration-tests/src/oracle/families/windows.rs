@@ -241,7 +241,7 @@ pub(super) fn draw_time(draw: &mut Draw) {
 
 /// Draws sliding windows.
 pub(super) fn draw_sliding(draw: &mut Draw) {
-    draw.duration("diff", 0, 25);
+    draw.duration("diff", 1, 25);
     draw_grace(draw);
 }
 

@@ -86,8 +86,8 @@ impl TimeWindows {
 
 impl SlidingWindows {
     fn checked(self, graph: &SharedGraph) -> Self {
-        let sound = self.difference_ms >= 0 && self.grace_ms >= 0;
-        check(graph, &self, sound, "difference and grace are not negative");
+        let sound = self.difference_ms > 0 && self.grace_ms >= 0;
+        check(graph, &self, sound, "the difference is at least 1 ms, the grace not negative");
         self
     }
 }
