@@ -265,6 +265,11 @@ pub trait ManagedStore: fmt::Debug + Send {
     /// Writes the committed layer if its bound is reached at `now_ms`, or whatever there is when `force`.
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError>;
 
+    /// Where rows expire: rows of times up to this one have, and no reader sees them.
+    fn expired_until_ms(&self) -> Option<i64> {
+        None
+    }
+
     /// Changes waiting in the buffer: the runtime commits early when they take too much.
     fn dirty_bytes(&self) -> usize;
 

@@ -170,6 +170,16 @@ impl World {
         Ok(count)
     }
 
+    /// Up to where rows of a store have expired in a partition.
+    pub(super) fn expired_until_ms(&mut self, store: &str, partition: i32) -> Option<i64> {
+        for task in self.tasks.iter_mut().filter(|task| task.partition == partition) {
+            if let Some(index) = task.plan.stores.iter().position(|plan| plan.name == store) {
+                return task.processor.store(index).expired_until_ms();
+            }
+        }
+        None
+    }
+
     pub(super) fn task_names(&self) -> Vec<String> {
         self.tasks.iter().map(|task| task.name.clone()).collect()
     }

@@ -12,11 +12,12 @@ mod plans;
 mod processors;
 mod schedules;
 mod stateless;
+mod stream_joins;
 mod table_joins;
 mod table_operators;
-mod stream_joins;
 mod tables;
 mod versioned;
+mod windows;
 
 use kappa_core::runtime::BadRecords;
 

@@ -393,6 +393,10 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
         self.drop_expired()
     }
 
+    fn expired_until_ms(&self) -> Option<i64> {
+        Some(self.now.observed_ms.saturating_sub(self.layout.retention_ms))
+    }
+
     fn dirty_bytes(&self) -> usize {
         self.store.dirty_bytes()
     }
@@ -493,6 +497,10 @@ macro_rules! managed {
 
             fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
                 self.rows.flush(now_ms, force)
+            }
+
+            fn expired_until_ms(&self) -> Option<i64> {
+                self.rows.expired_until_ms()
             }
 
             fn dirty_bytes(&self) -> usize {
