@@ -30,6 +30,14 @@ enum Until<K> {
     Limit(i64),
 }
 
+impl<K> Clone for Until<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Until<K> {}
+
 impl<K> Suppressed<Windowed<K>> {
     /// Until windows close: of each only the final result goes on, when time has passed its end by the grace. Deletions don't.
     ///
