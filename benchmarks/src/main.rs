@@ -115,6 +115,10 @@ struct RunArguments {
     state_dir: Option<PathBuf>,
     #[arg(long, default_value_t = 100)]
     commit_ms: i64,
+    /// How long transactions last while the version is not live and has not caught up. 0: as ever, which is what a live
+    /// version costs.
+    #[arg(long, default_value_t = 0)]
+    replay_commit_ms: i64,
     #[arg(long, default_value_t = 64)]
     cache_mb: usize,
     /// RocksDB's memory.
@@ -156,7 +160,7 @@ struct BenchArguments {
     #[command(flatten)]
     target: Target,
     /// What to measure: a query (q0, q2, count-local, count, count-unique) and a format (json, bin) as in
-    /// `count-local-json`, or restore, latency, recovery, memory, growth.
+    /// `count-local-json`, or restore, replay, latency, recovery, memory, growth.
     cells: Vec<Cell>,
     /// Runs of each system in each cell [default: 5, with --quick 1].
     #[arg(long)]
@@ -259,6 +263,7 @@ fn run_query(arguments: RunArguments, restore: bool) -> Result<(), Box<dyn Error
         app_id: arguments.app_id,
         output,
         commit_ms: arguments.commit_ms,
+        replay_commit_ms: arguments.replay_commit_ms,
         cache_bytes: arguments.cache_mb * 1024 * 1024,
         memory_bytes: arguments.memory_mb * 1024 * 1024,
         threads: arguments.threads,

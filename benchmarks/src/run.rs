@@ -37,6 +37,8 @@ pub struct Run {
     pub output: String,
     /// Transactions last so long.
     pub commit_ms: i64,
+    /// And so long while the version is not live and has not caught up; 0: no difference.
+    pub replay_commit_ms: i64,
     /// Changes that may wait in front of the stores.
     pub cache_bytes: usize,
     /// RocksDB's memory, all stores together.
@@ -184,6 +186,7 @@ fn ended(cost: Cost) -> Cost {
 fn settings(run: &Run) -> Settings {
     Settings {
         commit_interval_ms: run.commit_ms,
+        replay_commit_interval_ms: run.replay_commit_ms,
         cache_bytes: run.cache_bytes,
         memory_bytes: run.memory_bytes,
         instance_id: run.instance_id.clone(),

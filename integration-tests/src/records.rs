@@ -106,6 +106,7 @@ pub fn read_all(log: &SharedLog, topic: &str) -> Vec<Found> {
         isolation: Isolation::ReadCommitted,
         buffer_bytes: 32 << 20,
         wait_max: Duration::from_millis(20),
+        ahead_records: 10_000,
     };
     let mut fetch = log.fetch(options).expect("a reader");
     let assignments: Vec<Assignment> = partitions

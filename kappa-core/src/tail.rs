@@ -79,6 +79,7 @@ impl Tail {
             isolation: Isolation::ReadCommitted,
             buffer_bytes: BUFFER_BYTES,
             wait_max: WAIT_MAX,
+            ahead_records: 10_000,
         };
         let cursor = |(token, partition)| Cursor { partition, token, position: None, end: None, target: 0 };
         let cursors: Vec<Cursor> = (0..).zip(partitions).map(cursor).collect();

@@ -96,6 +96,7 @@ fn read(log: &SharedLog, topic: &str) -> Vec<(String, i64, Headers)> {
         isolation: Isolation::ReadCommitted,
         buffer_bytes: 1 << 20,
         wait_max: Duration::from_millis(20),
+        ahead_records: 10_000,
     };
     let mut fetch = log.fetch(options).expect("fetch");
     let partition = TopicPartition::new(topic, 0);

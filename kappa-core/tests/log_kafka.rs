@@ -107,6 +107,7 @@ fn reader(log: &KafkaLog) -> Box<dyn Fetch> {
         isolation,
         buffer_bytes: 32 << 20,
         wait_max: Duration::from_millis(20),
+        ahead_records: 10_000,
     })
     .unwrap()
 }

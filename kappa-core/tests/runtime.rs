@@ -51,6 +51,7 @@ impl CountProgram {
                 copartitioned: vec![],
             }],
             views: vec![],
+            globals: vec![],
             fingerprint: "count-1".into(),
         })
     }
@@ -174,6 +175,7 @@ fn visit(log: &SharedLog, topic: &str, mut f: impl FnMut(&[u8], i64)) {
             isolation: Isolation::ReadCommitted,
             buffer_bytes: 1 << 20,
             wait_max: Duration::from_millis(20),
+            ahead_records: 10_000,
         })
         .expect("fetch");
     let assignments: Vec<Assignment> = (0..PARTITIONS)
@@ -301,4 +303,73 @@ fn read_last(log: &SharedLog, topic: &str) -> BTreeMap<Vec<u8>, i64> {
         last.insert(key.to_vec(), value);
     });
     last
+}
+
+/// A global table is read to its end before the first record is joined with it, and followed from then on; a restart reads
+/// it anew.
+#[test]
+fn a_global_table_is_there_before_the_first_record() {
+    use kappa_core::codec::{bytes, i64_be};
+    use kappa_core::topology::Topology;
+    let mut builder = Topology::builder();
+    let factors = builder.global_table("factors", i64_be(), i64_be());
+    builder
+        .stream("in", i64_be(), bytes())
+        .left_join_global(&factors, |key, _| Some(key % 3), |_, factor| factor.copied().unwrap_or(-1))
+        .with_value_codec(i64_be())
+        .to("out");
+    let topology = builder.build().expect("a topology");
+    let log = log_with_topics();
+    let factors = TopicSpec {
+        name: "factors".into(),
+        partitions: 2,
+        replication_factor: None,
+        cleanup: CleanupPolicy::Compact,
+        settings: vec![],
+    };
+    log.topics().expect("topics").create(&factors).expect("created");
+    let put = |key: i64, value: i64| {
+        let options = AppendOptions {
+            client_id: "factors".into(),
+            transactional_id: None,
+            transaction_timeout: Duration::from_secs(10),
+            linger: Duration::ZERO,
+            buffer_bytes: 1 << 20,
+        };
+        let mut client = log.append(options).expect("appender");
+        let topic = client.topic("factors", false).expect("topic");
+        let mut batch = AppendBatch::default();
+        let key = key.to_be_bytes();
+        let partition = kappa_core::partitioner::partition(&key, 2);
+        batch.push(topic, partition, 0, Some(&key), Some(&value.to_be_bytes()), Headers::empty());
+        client.append(&batch).expect("appended");
+        client.flush(Duration::from_secs(5)).expect("flushed");
+    };
+    for key in 0..3 {
+        put(key, 1000 + key);
+    }
+    feed(&log, 0..3_000, 30);
+    let app = App::new("global", Version(1), topology).expect("named");
+    let runtime = Runtime::new(Arc::clone(&log), settings(2));
+    let running = runtime.start(&app).expect("started");
+    let count = || read_out(&log).values().map(Vec::len).sum::<usize>();
+    wait_until("all joined", || count() == 3_000);
+    for (key, values) in read_out(&log) {
+        assert_eq!(values, vec![1000 + (key % 3) as i64; 100], "key {key}");
+    }
+    // A change comes by itself.
+    put(0, 7);
+    let last = || read_out(&log)[&0].last().copied();
+    wait_until("the change is seen", || {
+        last() == Some(7) || {
+            feed(&log, 0..1, 30);
+            false
+        }
+    });
+    running.stop(Duration::from_secs(10)).expect("stopped");
+    put(1, 8);
+    let running = runtime.start(&app).expect("started again");
+    feed(&log, 1..2, 30);
+    wait_until("joined after the restart", || read_out(&log)[&1].last() == Some(&8));
+    running.stop(Duration::from_secs(10)).expect("stopped");
 }

@@ -82,6 +82,13 @@ pub struct PreparedLayer {
     pub(crate) mark: Mark,
 }
 
+impl PreparedLayer {
+    /// The mark that is written with it.
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+}
+
 impl Drop for PreparedLayer {
     fn drop(&mut self) {
         // A file that was taken in has been moved away. What can't be removed now goes at the next start.
@@ -230,6 +237,9 @@ pub trait ManagedStore: fmt::Debug + Send {
     /// Begins to write what a restore has read so far, beside further reading where the store can. Waits for the step before.
     fn begin_write_restored(&mut self) -> Result<(), StateError>;
 
+    /// Whether what a restore has begun to write is still on its way.
+    fn is_writing_restored(&self) -> bool;
+
     /// Waits until what a restore has begun to write is in the store.
     fn end_write_restored(&mut self) -> Result<(), StateError>;
 
@@ -254,6 +264,11 @@ pub trait ManagedStore: fmt::Debug + Send {
 
     /// Writes the committed layer if its bound is reached at `now_ms`, or whatever there is when `force`.
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError>;
+
+    /// Where rows expire: rows of times up to this one have, and no reader sees them.
+    fn expired_until_ms(&self) -> Option<i64> {
+        None
+    }
 
     /// Changes waiting in the buffer: the runtime commits early when they take too much.
     fn dirty_bytes(&self) -> usize;

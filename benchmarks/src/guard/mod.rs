@@ -44,7 +44,7 @@ pub enum GuardError {
     },
 }
 
-/// The one function within which instructions are counted.
+/// The function within which instructions are counted; and those that a restore's steps take on their threads.
 #[inline(never)]
 pub fn measured(work: &mut dyn FnMut()) {
     work();
@@ -55,6 +55,8 @@ pub fn count(workload: &Workload) -> Result<f64, GuardError> {
     let program = std::env::current_exe().map_err(GuardError::NoValgrind)?;
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*guard*measured*"])
+        // Begun by a measured call, on a thread of its own.
+        .arg("--toggle-collect=*restoring*write_beside*")
         .arg(program)
         .args(["run", workload.name])
         .output()

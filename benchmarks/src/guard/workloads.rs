@@ -4,7 +4,7 @@ use super::measured;
 use crate::nexmark::{Bid, BinCodec, BinEvent, Generator};
 use kappa_core::codec::{Codec, i64_be, json};
 use kappa_core::log::{Headers, RecordView, TopicHandle};
-use kappa_core::task::{CallPool, Output, OutputTopic, Program, SourceRecord, TaskProcessor, TaskScope};
+use kappa_core::task::{CallPool, Globals, Output, OutputTopic, Program, SourceRecord, TaskProcessor, TaskScope};
 use kappa_core::topology::{Topology, TopologyBuilder};
 use kappa_state::{MemoryBackend, MemoryBudget, RocksBackend, RocksOptions, StateBackend, TailBound};
 use std::error::Error;
@@ -144,6 +144,7 @@ fn task(topology: &Topology, state: &dyn StateBackend) -> Result<Box<dyn TaskPro
         tail_bound,
         cache_bytes_per_store: CACHE_BYTES,
         calls,
+        globals: Globals::default(),
         undo_records: false,
     };
     Ok(Program::instantiate(topology, 0, &scope)?)

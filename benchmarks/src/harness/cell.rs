@@ -13,6 +13,8 @@ pub enum Cell {
     Query(QueryCell),
     /// The state of `count-unique`, dropped and restored.
     Restore,
+    /// A version that is not live yet, from the beginning of the log.
+    Replay,
     /// From the moment a record is due to its committed result, in an open loop.
     Latency,
     /// From `kill -9` to new results; a clean restart of one of two processes.
@@ -32,8 +34,9 @@ pub struct QueryCell {
     pub format: Format,
 }
 
-const OTHERS: [(Cell, &str); 5] = [
+const OTHERS: [(Cell, &str); 6] = [
     (Cell::Restore, "restore"),
+    (Cell::Replay, "replay"),
     (Cell::Latency, "latency"),
     (Cell::Recovery, "recovery"),
     (Cell::Memory, "memory"),
@@ -115,7 +118,7 @@ mod tests {
         assert_eq!(
             unknown,
             Err("no cell count-localjson; there are q0, q2, count-local, count, count-unique, each with -json or \
-                 -bin, and restore, latency, recovery, memory, growth"
+                 -bin, and restore, replay, latency, recovery, memory, growth"
                 .to_owned())
         );
     }

@@ -18,6 +18,7 @@ mod machine;
 mod memory;
 mod recovery;
 mod render;
+mod replay;
 mod restore;
 mod results;
 mod row;
@@ -229,6 +230,7 @@ fn measure(context: &Context<'_>, inputs: &mut Inputs, cell: Cell) -> Result<Vec
     match cell {
         Cell::Query(cell) => throughput::measure(context, inputs, cell),
         Cell::Restore => restore::measure(context, inputs),
+        Cell::Replay => replay::measure(context, inputs),
         Cell::Latency => latency::measure(context),
         Cell::Recovery => recovery::measure(context),
         Cell::Memory => memory::measure(context, inputs),

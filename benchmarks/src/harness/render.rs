@@ -199,7 +199,7 @@ fn value(row: &Row, figure: &Figure) -> Option<Spread> {
 }
 
 fn figures(page: &mut String, results: &Results) {
-    line(page, "\n## Restore, memory, latency, recovery\n");
+    line(page, "\n## Restore, replay, memory, latency, recovery\n");
     line(page, "| figure | kappa | Kafka Streams | aim |");
     line(page, "|---|---|---|---|");
     for figure in &targets::FIGURES {

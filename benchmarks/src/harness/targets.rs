@@ -59,10 +59,19 @@ const fn figure(cell: &'static str, name: &'static str, words: &'static str, pla
 }
 
 /// In the order of the results.
-pub(super) const FIGURES: [Figure; 22] = [
+pub(super) const FIGURES: [Figure; 25] = [
     figure("restore", "cpu_s_per_m", "restore of count-unique, CPU-s a million records", 2, Bound::AtMost(0.6)),
     figure("restore", "records_per_s", "… records a second, from start to running", 0, Bound::AtLeast(1_200_000.0)),
     figure("restore", "records_per_restoring_s", "… records a second, while restoring", 0, Bound::AtLeast(1_200_000.0)),
+    figure(
+        "replay",
+        "live_cpu_s_per_m",
+        "count-json as a live version, CPU-s a further million records",
+        2,
+        Bound::None,
+    ),
+    figure("replay", "replay_cpu_s_per_m", "… as a version that replays", 2, Bound::None),
+    figure("replay", "replay_times_live", "… beside the live version's", 2, Bound::AtMost(0.7)),
     figure("memory", "rss_count_unique_mib", "resident at most, count-unique, MiB", 0, Bound::PartOfStreams(1.0 / 6.0)),
     figure("memory", "rss_q0_mib", "resident at most, q0, MiB", 0, Bound::PartOfStreams(1.0 / 8.0)),
     figure("latency", "p50_ms_commit_100", "latency, commit each 100 ms: p50, ms", 0, Bound::None),

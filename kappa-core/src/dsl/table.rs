@@ -7,10 +7,13 @@ mod join;
 mod map_values;
 mod materialized;
 mod revision;
+mod suppress;
+mod suppress_entry;
 mod to_stream;
 mod transform_values;
 
 pub use group_by::KGroupedTable;
+pub use suppress::Suppressed;
 
 use super::KStream;
 use crate::codec::SharedCodec;

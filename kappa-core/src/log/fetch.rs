@@ -43,6 +43,9 @@ pub struct FetchOptions {
     /// How long the log may hold an answer back while there is nothing new, and so how late the end of a partition may be
     /// told. Shorter costs the log more requests while it is idle, and nothing under load.
     pub wait_max: Duration,
+    /// Records of a partition that are fetched ahead of `poll` before the next answer is asked for, while `buffer_bytes` allows. More
+    /// bridges a slower log; each waiting record takes several hundred bytes beside its own.
+    pub ahead_records: usize,
 }
 
 /// One record of a batch; key and value are slices into the batch.

@@ -80,8 +80,12 @@ pub(crate) struct TaskState {
     pub(crate) times: OperatorTimes,
     /// For each store the headers of the last record behind a change that is held back, where it had any.
     held_headers: Vec<HashMap<Vec<u8>, Headers>>,
+    /// Key-value stores are read as they were last passed on, not as they are.
+    pub(crate) reads_staged: bool,
     /// Counts aborts: what operators keep in memory for longer than a transaction goes with it.
     pub(crate) aborts: u32,
+    /// Counts records that were taken back.
+    undone: u32,
     /// The record being processed may be taken back: nothing is staged meanwhile.
     recording: bool,
     /// A store took more than its cache while a record was being processed.
@@ -113,7 +117,9 @@ impl TaskState {
             stream_time_ms: i64::MIN,
             now_ms: 0,
             times,
+            reads_staged: false,
             aborts: 0,
+            undone: 0,
             recording: false,
             overdue: false,
             dropped: Vec::new(),
@@ -171,11 +177,20 @@ impl TaskState {
     pub(crate) fn undo_record(&mut self) -> Result<bool, StateError> {
         self.recording = false;
         self.overdue = false;
-        let mut possible = self.calls.iter_mut().flatten().fold(true, |all, calls| calls.undo_record() && all);
+        self.undone = self.undone.wrapping_add(1);
+        let mut possible = true;
+        for calls in self.calls.iter_mut().flatten() {
+            possible &= calls.undo_record();
+        }
         for store in self.stores.iter_mut().flatten() {
             possible &= store.managed().undo_record()?;
         }
         Ok(possible)
+    }
+
+    /// Changes whenever stores may have gone back to what they were: what is known of them in memory must be found again.
+    pub(crate) fn generation(&self) -> (u32, u32) {
+        (self.aborts, self.undone)
     }
 
     /// A store takes more than its cache: says whether it may be flushed now, else it is once the record is done.

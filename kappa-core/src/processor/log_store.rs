@@ -6,14 +6,17 @@ use crate::task::ProcessError;
 use kappa_state::{BufferedStore, VersionedStore, WindowStore};
 use std::marker::PhantomData;
 
+/// Takes a change's key, value and timestamp.
+pub(crate) type Log<'l> = dyn FnMut(&[u8], Option<&[u8]>, i64) + 'l;
+
 /// A store that says what its changelog is to have.
 pub(crate) trait LogChanges {
     /// Stages all changes and gives `log` each one's key, value and timestamp.
-    fn stage_into(&mut self, log: &mut dyn FnMut(&[u8], Option<&[u8]>, i64)) -> Result<(), ProcessError>;
+    fn stage_into(&mut self, log: &mut Log<'_>) -> Result<(), ProcessError>;
 }
 
 impl<V: Send + 'static> LogChanges for BufferedStore<V> {
-    fn stage_into(&mut self, log: &mut dyn FnMut(&[u8], Option<&[u8]>, i64)) -> Result<(), ProcessError> {
+    fn stage_into(&mut self, log: &mut Log<'_>) -> Result<(), ProcessError> {
         self.stage(|change| {
             log(change.key, change.value_bytes, change.timestamp_ms);
             Ok(())
@@ -22,7 +25,7 @@ impl<V: Send + 'static> LogChanges for BufferedStore<V> {
 }
 
 impl<V: Send + 'static> LogChanges for WindowStore<V> {
-    fn stage_into(&mut self, log: &mut dyn FnMut(&[u8], Option<&[u8]>, i64)) -> Result<(), ProcessError> {
+    fn stage_into(&mut self, log: &mut Log<'_>) -> Result<(), ProcessError> {
         self.stage(|change| {
             log(change.key, change.value_bytes, change.timestamp_ms);
             Ok(())
@@ -31,7 +34,7 @@ impl<V: Send + 'static> LogChanges for WindowStore<V> {
 }
 
 impl<V: Send + 'static> LogChanges for VersionedStore<V> {
-    fn stage_into(&mut self, log: &mut dyn FnMut(&[u8], Option<&[u8]>, i64)) -> Result<(), ProcessError> {
+    fn stage_into(&mut self, log: &mut Log<'_>) -> Result<(), ProcessError> {
         self.stage(|key, value, timestamp_ms| {
             log(key, value, timestamp_ms);
             Ok(())

@@ -104,6 +104,10 @@ impl<K, V: Send + 'static> Getter<K, V> for StoreGetter {
         cx: &mut Cx<'_>,
         with: &mut Found<'_, V>,
     ) -> Result<(), ProcessError> {
+        if cx.state.reads_staged {
+            let row = cx.store::<V>(self.slot).get_staged(bytes)?;
+            return with(row.as_ref().map(|(value, at_ms)| (value, *at_ms)));
+        }
         with(cx.store::<V>(self.slot).get(bytes)?)
     }
 }

@@ -47,6 +47,8 @@ pub struct AppLayout {
     pub application_id: String,
     /// The sub-topologies, in the plan's order.
     pub sub_topologies: Vec<SubTopologyLayout>,
+    /// The topics of global tables with their partitions, in the plan's order.
+    pub globals: Vec<(Arc<str>, i32)>,
 }
 
 /// One task.
@@ -105,7 +107,10 @@ impl AppLayout {
             });
             first_task += tasks as usize;
         }
-        Ok(Self { application_id: application_id.to_owned(), sub_topologies })
+        let partitions = |topic: &String| external_partitions.get(topic).copied().flatten().unwrap_or(0);
+        let globals =
+            plan.globals.iter().map(|global| (global.topic.as_str().into(), partitions(&global.topic))).collect();
+        Ok(Self { application_id: application_id.to_owned(), sub_topologies, globals })
     }
 
     /// The topics of the user's that a plan reads or writes.
@@ -118,6 +123,7 @@ impl AppLayout {
                 TopicRef::External(topic) => Some(topic.clone()),
                 _ => None,
             })
+            .chain(plan.globals.iter().map(|global| global.topic.clone()))
             .collect();
         topics.sort();
         topics.dedup();
@@ -332,6 +338,7 @@ mod tests {
                 },
             ],
             views: vec!["delays-by-airport".into()],
+            globals: vec![],
             fingerprint: "1".into(),
         }
     }

@@ -33,6 +33,8 @@ pub struct RuntimeMetrics {
     pub restore_seconds: Histogram,
     /// Bytes of state on disk or in memory.
     pub state_bytes: IntGaugeVec,
+    /// 1 while the version replays.
+    pub replaying: IntGauge,
     /// Committed changelog records that are only in memory.
     pub tail_records: IntGauge,
     /// Records not yet processed, by input partition.
@@ -64,6 +66,7 @@ impl RuntimeMetrics {
                 .histogram("restore_seconds", "Time from a task's assignment to its first record", 0.01, 16)
                 .map_err(failed)?,
             state_bytes: make.gauges("state_bytes", "Bytes of state", &["store"]).map_err(failed)?,
+            replaying: make.gauge("replaying", "1 while the version replays").map_err(failed)?,
             tail_records: make
                 .gauge("tail_records", "Committed changelog records that are only in memory")
                 .map_err(failed)?,

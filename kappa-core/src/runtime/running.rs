@@ -2,8 +2,9 @@
 
 use super::clock::Clock;
 use super::coordinator::Coordinator;
+use super::global::GlobalReader;
 use super::prepare::prepare;
-use super::restore::Restorer;
+use super::restore::{LocalState, Restorer};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::state_home::StateHome;
@@ -15,6 +16,7 @@ use crate::app::{App, ApplicationId};
 use crate::deploy::Progress;
 use crate::log::{Recovery, SharedLog};
 use crate::registry::{Manifest, Registry, RegistrySettings};
+use crate::task::Globals;
 use crate::topology::TopologyPlan;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
+const GLOBAL_WAIT: Duration = Duration::from_millis(50);
 const WATCH_PACE: Duration = Duration::from_millis(50);
 
 /// What applications run on: a log and settings (Kafka Streams: `KafkaStreams`).
@@ -87,6 +90,7 @@ impl Runtime {
             shared: Arc::clone(&shared),
             clock,
             progress: Arc::clone(&running.progress),
+            may_replay: settings.replay_interval_ms().is_some(),
         };
         running.threads.push(threads::spawn("kappa-steward".into(), &shared, move || {
             steward.run();
@@ -216,6 +220,22 @@ impl RunningApp {
             self.http_addr = Some(bound);
             self.threads.push(thread);
         }
+        let names = program.plan().globals.iter().map(|global| global.name.as_str());
+        let globals = Globals::open(names, &*state.backend)?;
+        if !layout.globals.is_empty() {
+            let (log, layout, program) = (Arc::clone(&runtime.log), Arc::clone(layout), Arc::clone(program));
+            let (settings, globals) = (Arc::clone(settings), globals.clone());
+            let until = Arc::clone(&shared);
+            let body = move || {
+                let mut reader = GlobalReader::new(&*log, &layout, program, &settings, globals)?;
+                while !until.is_stopping() {
+                    reader.turn(GLOBAL_WAIT)?;
+                }
+                reader.close();
+                Ok(())
+            };
+            self.threads.push(threads::spawn("kappa-global".into(), &shared, body)?);
+        }
         for index in 0..settings.restore_threads {
             let restorer = Restorer::new(
                 index,
@@ -224,7 +244,7 @@ impl RunningApp {
                 Arc::clone(layout),
                 Arc::clone(settings),
                 Arc::clone(&shared),
-                Arc::clone(&state.backend),
+                LocalState { backend: Arc::clone(&state.backend), globals: globals.clone() },
             )?;
             let until = Arc::clone(&shared);
             let body = move || threads::run_restorer(restorer, clock, &until);

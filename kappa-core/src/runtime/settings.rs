@@ -1,10 +1,12 @@
 //! Everything an operator can set, with defaults that are right for most.
 
 use crate::Error;
+use crate::task::{CallPool, CallRunner};
 use kappa_state::TailBound;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// What the results are worth after a failure (Kafka Streams: `processing.guarantee`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,11 @@ pub struct Settings {
     /// `KAPPA_COMMIT_INTERVAL_MS`, default 100 (Kafka Streams: `commit.interval.ms` under exactly-once). Shorter: fresher outputs and more
     /// work for the broker; longer: cheaper, larger transactions.
     pub commit_interval_ms: i64,
+    /// `KAPPA_REPLAY_COMMIT_INTERVAL_MS`, default 2,000: the same while the version replays, which is while it is not live and has not
+    /// caught up: nobody waits for its results. A hot key is written once in that time, and a crash repeats as much work. What has
+    /// reached the end of its inputs is committed as ever. Half of `KAPPA_TRANSACTION_TIMEOUT_MS` is the most. 0, or what is not
+    /// longer than `KAPPA_COMMIT_INTERVAL_MS`: no difference.
+    pub replay_commit_interval_ms: i64,
     /// `KAPPA_THREADS`: stream threads, default 1 (Kafka Streams: `num.stream.threads`).
     pub stream_threads: usize,
     /// `KAPPA_RESTORE_THREADS`, default 1.
@@ -80,9 +87,9 @@ pub struct Settings {
     pub registry_topic: String,
     /// `KAPPA_HTTP_ADDR`, for example `0.0.0.0:9090`: where `/metrics`, `/livez` and `/readyz` are served. Unset: nowhere.
     pub http_addr: Option<SocketAddr>,
-    /// `KAPPA_POLL_RECORDS`, default 10,000: records in one batch.
+    /// `KAPPA_POLL_RECORDS`, default 4,000: records in one batch.
     pub poll_records: usize,
-    /// `KAPPA_BUFFERED_RECORDS`, default 20,000: records of one partition waiting to be processed before its reading pauses
+    /// `KAPPA_BUFFERED_RECORDS`, default 4,000: records of one partition waiting to be processed before its reading pauses
     /// (Kafka Streams: `buffered.records.per.partition`).
     pub buffered_records: usize,
     /// `KAPPA_FETCH_BYTES`, default 64 MiB a stream thread: records fetched ahead.
@@ -92,6 +99,9 @@ pub struct Settings {
     /// `KAPPA_OFFSET_REFRESH_MS`, default 6 h: idle inputs' offsets are committed again this often, since the broker forgets
     /// offsets of topics the group is not subscribed to (`offsets.retention.minutes`).
     pub offset_refresh_ms: i64,
+    /// Where asynchronous calls run: a pool of threads; tests call in line.
+    #[doc(hidden)]
+    pub calls: Arc<dyn CallRunner>,
     /// The rules that make results exact; all of them hold.
     #[doc(hidden)]
     pub rules: super::Rules,
@@ -102,6 +112,7 @@ impl Default for Settings {
         Self {
             guarantee: Guarantee::ExactlyOnce,
             commit_interval_ms: 100,
+            replay_commit_interval_ms: 2_000,
             stream_threads: 1,
             restore_threads: 1,
             state_dir: None,
@@ -120,11 +131,12 @@ impl Default for Settings {
             replication_factor: None,
             registry_topic: "kappa-registry".into(),
             http_addr: None,
-            poll_records: 10_000,
-            buffered_records: 20_000,
+            poll_records: 4_000,
+            buffered_records: 4_000,
             fetch_bytes: 64 * 1024 * 1024,
             revoke_wait_ms: 5_000,
             offset_refresh_ms: 6 * 3_600 * 1_000,
+            calls: Arc::new(CallPool),
             rules: super::Rules::default(),
         }
     }
@@ -150,6 +162,7 @@ impl Settings {
         read.policy("KAPPA_BAD_RECORDS", &mut settings.bad_records)?;
         read.policy("KAPPA_FAILED_RECORDS", &mut settings.failed_records)?;
         read.positive("KAPPA_COMMIT_INTERVAL_MS", &mut settings.commit_interval_ms)?;
+        read.value("KAPPA_REPLAY_COMMIT_INTERVAL_MS", &mut settings.replay_commit_interval_ms)?;
         read.positive("KAPPA_THREADS", &mut settings.stream_threads)?;
         read.positive("KAPPA_RESTORE_THREADS", &mut settings.restore_threads)?;
         read.positive("KAPPA_SESSION_TIMEOUT_MS", &mut settings.session_timeout_ms)?;
@@ -177,6 +190,15 @@ impl Settings {
         }
         settings.check()?;
         Ok(settings)
+    }
+
+    /// How long transactions last while the version replays; `None` where that is no longer than ever.
+    pub fn replay_interval_ms(&self) -> Option<i64> {
+        let bound = match self.guarantee {
+            Guarantee::ExactlyOnce => self.transaction_timeout_ms / 2,
+            Guarantee::AtLeastOnce => i64::MAX,
+        };
+        Some(self.replay_commit_interval_ms.min(bound)).filter(|interval| *interval > self.commit_interval_ms)
     }
 
     /// Relations between settings.

@@ -68,6 +68,7 @@ pub struct Shared {
     restores: Mutex<Vec<RestoreRequest>>,
     restore_asked: Condvar,
     assigned: Mutex<BTreeSet<usize>>,
+    replaying: AtomicBool,
     stopping: AtomicBool,
     stop_asked: (Mutex<()>, Condvar),
     failure: Mutex<Option<Arc<Error>>>,
@@ -101,6 +102,7 @@ impl Shared {
             restores: Mutex::default(),
             restore_asked: Condvar::new(),
             assigned: Mutex::default(),
+            replaying: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop_asked: Default::default(),
             failure: Mutex::default(),
@@ -214,6 +216,18 @@ impl Shared {
     pub fn all_running(&self) -> bool {
         let held = self.held();
         self.assigned().iter().all(|task| matches!(held.get(task), Some(Holder::Worker(_))))
+    }
+
+    /// Whether nobody waits for results yet: workers then commit large transactions as long as there is work left. Taken up and
+    /// given up between two turns of a worker, whatever it is doing.
+    pub fn set_replaying(&self, replaying: bool) {
+        self.replaying.store(replaying, Ordering::Relaxed);
+        self.metrics.replaying.set(i64::from(replaying));
+    }
+
+    /// Whether the version replays.
+    pub fn is_replaying(&self) -> bool {
+        self.replaying.load(Ordering::Relaxed)
     }
 
     /// Asks all threads to commit and end.

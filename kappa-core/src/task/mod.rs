@@ -1,9 +1,11 @@
 //! Tasks: one partition of one sub-topology.
 
 mod calls;
+mod globals;
 mod output;
 mod processor;
 
 pub use calls::{CallPool, CallRunner, InlineCalls, RunningCall};
+pub use globals::{GlobalRow, GlobalTable, Globals};
 pub use output::{Output, OutputMark, OutputTopic};
 pub use processor::{ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};

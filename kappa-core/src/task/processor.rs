@@ -1,7 +1,7 @@
 //! The boundary between a topology and what drives it: production threads, the test driver and the
 //! simulator all call the same three steps.
 
-use super::{CallRunner, Output};
+use super::{CallRunner, Globals, Output};
 use crate::log::{Headers, RecordView};
 use crate::topology::TopologyPlan;
 use kappa_state::{ManagedStore, StateBackend, StateError};
@@ -15,6 +15,11 @@ pub trait Program: Send + Sync + fmt::Debug {
 
     /// Makes one task of a sub-topology (an index into the plan), opening its stores.
     fn instantiate(&self, sub_topology: usize, scope: &TaskScope<'_>) -> Result<Box<dyn TaskProcessor>, StateError>;
+
+    /// Whether a global table (an index into the plan's) can hold a record.
+    fn check_global(&self, _table: usize, _key: &[u8], _value: Option<&[u8]>) -> Result<(), ProcessError> {
+        Ok(())
+    }
 }
 
 /// What a task is told when it is made.
@@ -33,6 +38,8 @@ pub struct TaskScope<'a> {
     pub cache_bytes_per_store: usize,
     /// Where its asynchronous calls run.
     pub calls: Arc<dyn CallRunner>,
+    /// The process's global tables.
+    pub globals: Globals,
     /// What a failed record has done may have to be taken back: see [`TaskProcessor::undo`]. Costs an encoding of each changed
     /// value.
     pub undo_records: bool,

@@ -1,7 +1,7 @@
 //! The driver of tests.
 
 use super::world::World;
-use super::{Recording, TestError, TestInput, TestOutput, TestStore, TestVersionedStore, WrittenRecord};
+use super::{Recording, TestError, TestInput, TestOutput, TestStore, TestVersionedStore, TestWindows, WrittenRecord};
 use crate::codec::{Codec, SharedCodec};
 use crate::runtime::BadRecords;
 use crate::topology::{TopicRef, Topology};
@@ -147,6 +147,30 @@ impl TestDriver {
         value: impl Codec<V>,
     ) -> Result<TestVersionedStore<K, V>, TestError> {
         TestVersionedStore::new(&self.world.borrow(), name, SharedCodec::new(key), &SharedCodec::new(value))
+    }
+
+    /// A window store's committed contents, all partitions together; `size_ms` is the windows' size, or the difference of
+    /// sliding ones.
+    pub fn window_store<K: 'static, V: 'static>(
+        &self,
+        name: &str,
+        key: impl Codec<K>,
+        size_ms: i64,
+        value: impl Codec<V>,
+    ) -> TestWindows<K, V> {
+        let (key, value) = (SharedCodec::new(key), SharedCodec::new(value));
+        TestWindows::new(Rc::clone(&self.world), name.to_owned(), Some(size_ms), key, value)
+    }
+
+    /// A session store's committed contents, all partitions together.
+    pub fn session_store<K: 'static, V: 'static>(
+        &self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+    ) -> TestWindows<K, V> {
+        let (key, value) = (SharedCodec::new(key), SharedCodec::new(value));
+        TestWindows::new(Rc::clone(&self.world), name.to_owned(), None, key, value)
     }
 
     /// Commits all tasks, until nothing is left to be passed on.

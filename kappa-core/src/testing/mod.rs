@@ -8,6 +8,7 @@ mod store;
 mod stored;
 mod topics;
 mod versioned;
+mod windows;
 mod world;
 mod written;
 
@@ -17,4 +18,5 @@ pub use recording::{Recorded, RecordedHeader, Recording};
 pub use store::TestStore;
 pub use topics::{TestInput, TestOutput, TestRecord};
 pub use versioned::TestVersionedStore;
+pub use windows::TestWindows;
 pub use written::WrittenRecord;

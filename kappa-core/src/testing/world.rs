@@ -11,7 +11,7 @@ use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
 use crate::log::{Header, TopicHandle};
 use crate::runtime::BadRecords;
 use crate::runtime::bad_record::{LeftOut, Policies, Policy};
-use crate::task::{InlineCalls, Output, OutputTopic, ProcessError, TaskProcessor, TaskScope};
+use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, Program as _, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +31,7 @@ pub(super) struct World {
     tasks: Vec<Task>,
     pub(super) options: TestOptions,
     queues: Queues,
+    globals: Globals,
     pub(super) written: BTreeMap<TopicRef, VecDeque<Stored>>,
     /// By store and partition.
     pub(super) changelogs: BTreeMap<String, BTreeMap<i32, Vec<Logged>>>,
@@ -64,6 +65,7 @@ impl World {
             topology: topology.clone(),
             tasks: Vec::new(),
             queues: Queues::default(),
+            globals: Globals::open(plan.globals.iter().map(|global| global.name.as_str()), &MemoryBackend::new())?,
             written: BTreeMap::new(),
             changelogs: BTreeMap::new(),
             dropped: BTreeMap::new(),
@@ -73,6 +75,10 @@ impl World {
             step: 0,
             sequence: 0,
         };
+        world.globals.set_ready();
+        for global in &plan.globals {
+            world.changelogs.entry(global.name.clone()).or_default();
+        }
         let counts = partition_counts(&plan.sub_topologies);
         let partitions = world.options.partitions;
         let count = |topic: &TopicRef| counts.get(topic).copied().unwrap_or(partitions);
@@ -114,6 +120,7 @@ impl World {
         let scope = TaskScope {
             calls: Arc::new(InlineCalls::default()),
             undo_records: self.options.failed_records != BadRecords::Fail,
+            globals: self.globals.clone(),
             name: &name,
             partition,
             state: &state,
@@ -163,6 +170,16 @@ impl World {
         Ok(count)
     }
 
+    /// Up to where rows of a store have expired in a partition.
+    pub(super) fn expired_until_ms(&mut self, store: &str, partition: i32) -> Option<i64> {
+        for task in self.tasks.iter_mut().filter(|task| task.partition == partition) {
+            if let Some(index) = task.plan.stores.iter().position(|plan| plan.name == store) {
+                return task.processor.store(index).expired_until_ms();
+            }
+        }
+        None
+    }
+
     pub(super) fn task_names(&self) -> Vec<String> {
         self.tasks.iter().map(|task| task.name.clone()).collect()
     }
@@ -171,6 +188,11 @@ impl World {
     pub(super) fn reads(&self, topic: &TopicRef) -> Result<(), TestError> {
         let sources = || self.tasks.iter().flat_map(|task| &task.plan.sources).map(|source| &source.topic);
         if sources().any(|source| source == topic) {
+            return Ok(());
+        }
+        if let TopicRef::External(name) = topic
+            && self.topology.plan().globals.iter().any(|global| global.topic == *name)
+        {
             return Ok(());
         }
         let mut has: Vec<String> = sources().map(display).collect();
@@ -182,8 +204,31 @@ impl World {
     pub(super) fn pipe(&mut self, topic: &TopicRef, record: Stored) -> Result<(), TestError> {
         self.step += 1;
         self.recorded.push(record.as_recorded(topic));
-        self.queue(topic, record);
+        self.pipe_global(topic, &record)?;
+        if task_reads(&self.topology, topic) {
+            self.queue(topic, record);
+        }
         self.drain()
+    }
+
+    /// Takes a record into the global tables of its topic; one without a key is left out.
+    fn pipe_global(&mut self, topic: &TopicRef, record: &Stored) -> Result<(), TestError> {
+        let TopicRef::External(name) = topic else { return Ok(()) };
+        let Stored { partition, timestamp_ms, key, value, .. } = record;
+        for (index, global) in self.topology.plan().globals.iter().enumerate() {
+            let Some(table) = self.globals.table(index).filter(|_| global.topic == *name) else { continue };
+            let Some(key) = key else {
+                *self.dropped.entry("null-key").or_default() += 1;
+                continue;
+            };
+            let checked = self.topology.check_global(index, key, value.as_deref());
+            let (topic, partition) = (name.clone(), *partition);
+            checked.map_err(|source| TestError::Process { topic, partition, offset: 0, source })?;
+            table.apply([(key.as_slice(), value.as_deref(), *timestamp_ms)])?;
+            let log = self.changelogs.entry(global.name.clone()).or_default().entry(0).or_default();
+            log.push(Logged { key: key.clone(), value: value.clone(), timestamp_ms: *timestamp_ms });
+        }
+        Ok(())
     }
 
     /// Does again what was recorded.

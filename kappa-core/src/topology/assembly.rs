@@ -9,7 +9,7 @@ use crate::processor::{
     CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogChanges,
     LogOnly, LogStore, Materialized, Next, OperatorTimes, Receiver, TaskState, TimeSlot,
 };
-use crate::task::{CallRunner, ProcessError, SourceRecord, TaskScope};
+use crate::task::{CallRunner, GlobalTable, Globals, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
 use std::any::Any;
 use std::sync::Arc;
@@ -41,6 +41,7 @@ pub(crate) struct Assembly<'a> {
     calls: Vec<Option<Box<dyn CallSet>>>,
     processors: Vec<Option<Box<dyn Hosted>>>,
     runner: Arc<dyn CallRunner>,
+    globals: Globals,
 }
 
 impl<'a> Assembly<'a> {
@@ -55,9 +56,13 @@ impl<'a> Assembly<'a> {
         let stores = sub.stores.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let (joints, joint_of, flushes, times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (calls, processors, runner) = (Vec::new(), Vec::new(), Arc::clone(&scope.calls));
-        let partition = scope.partition;
+        let (partition, globals) = (scope.partition, scope.globals.clone());
+        if !graph.globals.is_empty() && globals.table(graph.globals.len() - 1).is_none() {
+            let reason = "the topology's global tables are not open".to_owned();
+            return Err(StateError::Misuse { store: scope.name.to_owned(), reason });
+        }
         let mut assembly =
-            Assembly { graph, sub, partition, joints, joint_of, flushes, times, calls, processors, runner };
+            Assembly { graph, sub, partition, joints, joint_of, flushes, times, calls, processors, runner, globals };
         let entries = sub.sources.iter().map(|source| assembly.entry(*source)).collect();
         for index in &sub.stores {
             if let Some(flush) = &graph.stores[*index].flush {
@@ -273,6 +278,17 @@ impl<'a> Assembly<'a> {
     /// The task's partition.
     pub(crate) fn partition(&self) -> i32 {
         self.partition
+    }
+
+    /// A global table of the process, by its index in the graph.
+    pub(crate) fn global(&self, index: usize) -> Arc<GlobalTable> {
+        // The plan sorts them by topic.
+        let topic = &self.graph.globals[index].topic;
+        let place = self.graph.globals.iter().filter(|other| other.topic < *topic).count();
+        match self.globals.table(place) {
+            Some(table) => Arc::clone(table),
+            None => unreachable!("a task is made only where all global tables are open"),
+        }
     }
 
     /// The name of a node, for messages.

@@ -3,11 +3,11 @@
 use super::assembly::Assembly;
 use super::graph::{Graph, Kind, SharedGraph};
 use super::planner::{SubTopology, sub_topologies};
-use super::{TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
+use super::{GlobalPlan, TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
 use crate::codec::{Codec, SharedCodec};
-use crate::dsl::{self, KStream, KTable};
+use crate::dsl::{self, GlobalKTable, KStream, KTable};
 use crate::processor::{StoreHandle, VersionedHandle};
-use crate::task::{Program, TaskProcessor, TaskScope};
+use crate::task::{ProcessError, Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
 use std::sync::Arc;
@@ -76,6 +76,21 @@ impl TopologyBuilder {
         dsl::table(&self.stream(topic, key, value), topic)
     }
 
+    /// Reads a topic as a global table: every process has all of its rows, whatever their partitions (Kafka Streams:
+    /// `GlobalKTable`). For tables that are small, or change rarely, and are joined with by other keys than their own
+    /// partitioning: see [`KStream::join_global`].
+    ///
+    /// Each process reads the topic from its beginning when it starts, and runs no task before it is through. Records
+    /// with a null key are left out.
+    pub fn global_table<K: 'static, V: 'static>(
+        &mut self,
+        topic: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+    ) -> GlobalKTable<K, V> {
+        GlobalKTable::new(&self.graph, topic, SharedCodec::new(key), SharedCodec::new(value))
+    }
+
     /// A store for processors, connected by naming it in [`KStream::process`].
     pub fn store<K: 'static, V: Send + 'static>(
         &mut self,
@@ -130,7 +145,11 @@ impl TopologyBuilder {
         views.dedup();
         let fingerprint = fingerprint::fingerprint(&graph, &subs);
         let sub_topologies = subs.iter().map(|sub| sub.plan.clone()).collect();
-        let plan = TopologyPlan { sub_topologies, views, fingerprint };
+        let mut globals: Vec<GlobalPlan> = (graph.globals.iter())
+            .map(|global| GlobalPlan { name: global.name.clone(), topic: global.topic.clone() })
+            .collect();
+        globals.sort_by(|a, b| a.topic.cmp(&b.topic));
+        let plan = TopologyPlan { sub_topologies, views, globals, fingerprint };
         Ok(Topology { inner: Arc::new(Inner { graph, subs, plan }) })
     }
 }
@@ -209,6 +228,14 @@ impl Program for Topology {
 
     fn instantiate(&self, sub_topology: usize, scope: &TaskScope<'_>) -> Result<Box<dyn TaskProcessor>, StateError> {
         Topology::instantiate(self, sub_topology, scope)
+    }
+
+    fn check_global(&self, table: usize, key: &[u8], value: Option<&[u8]>) -> Result<(), ProcessError> {
+        let planned = self.plan().globals.get(table);
+        let global =
+            self.inner.graph.globals.iter().find(|global| planned.is_some_and(|plan| plan.topic == global.topic));
+        let Some(global) = global else { return Ok(()) };
+        (global.check)(key, value).map_err(|(part, reason)| ProcessError::Undecodable { part, reason })
     }
 }
 

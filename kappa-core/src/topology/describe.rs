@@ -1,6 +1,6 @@
 //! A topology as text, in the form of Kafka Streams' `Topology.describe()`.
 
-use super::graph::{Graph, Kind, NodeId};
+use super::graph::{Global, Graph, Kind, NodeId};
 use super::planner::{SubTopology, display};
 use std::fmt::Write;
 
@@ -13,6 +13,14 @@ pub(crate) fn describe(graph: &Graph, subs: &[SubTopology], views: &[String]) ->
             node(graph, sub, id, &mut text);
         }
         text.push('\n');
+    }
+    let mut globals: Vec<_> = graph.globals.iter().collect();
+    globals.sort_by(|a, b| a.topic.cmp(&b.topic));
+    for (index, Global { name, topic, .. }) in globals.into_iter().enumerate() {
+        let index = subs.len() + index;
+        let _ = writeln!(text, "  Sub-topology: {index} for global store (will not generate tasks)");
+        let _ = writeln!(text, "    Source: {topic}.source (topics: [{topic}])\n      --> {name}");
+        let _ = writeln!(text, "    Processor: {name} (stores: [{name}])\n      --> none\n      <-- {topic}.source\n");
     }
     if !views.is_empty() {
         let _ = writeln!(text, "  Views: [{}]", views.join(", "));

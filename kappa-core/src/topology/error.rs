@@ -125,6 +125,19 @@ pub enum TopologyError {
         /// The operator.
         operator: String,
     },
+    /// Cogrouped streams whose keys can't be in the same partition.
+    #[error(
+        "{operator}: one stream's keys are written by {first} and another's by {other}, so equal keys are in different \
+         partitions: put .select_key(<the first one's codec>, ..) before grouping"
+    )]
+    CogroupKeys {
+        /// The operator.
+        operator: String,
+        /// The first stream's key codec.
+        first: String,
+        /// The other's.
+        other: String,
+    },
     /// Windows whose lengths make no sense, or that can't be used so.
     #[error("{windows}: {rule}")]
     Windows {

@@ -20,6 +20,11 @@ pub(crate) fn fingerprint(graph: &Graph, subs: &[SubTopology]) -> String {
         lines.sort();
         lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
     }
+    let mut globals: Vec<String> = (graph.globals.iter())
+        .map(|global| format!("global {} {} {} {}\n", global.topic, global.name, global.key.name, global.value.name))
+        .collect();
+    globals.sort();
+    text.extend(globals);
     format!("{:032x}", fnv1a(text.as_bytes()))
 }
 

@@ -108,13 +108,30 @@ pub(crate) struct Store {
     pub(crate) flush: Option<MakeFlush>,
 }
 
+/// Whether a record's key and value can be decoded; if not, which of them and why.
+type CheckRow = Arc<dyn Fn(&[u8], Option<&[u8]>) -> Result<(), (&'static str, String)> + Send + Sync>;
+
+/// One global table.
+#[derive(Clone)]
+pub(crate) struct Global {
+    /// Of its store.
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) key: Form,
+    pub(crate) value: Form,
+    pub(crate) check: CheckRow,
+}
+
 /// Everything the builder has been told.
 #[derive(Clone, Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stores: Vec<Store>,
+    pub(crate) globals: Vec<Global>,
     /// How sources give records their times, where that was said: [`Timestamps`](crate::dsl::Timestamps) of the source's types.
     pub(crate) timestamps: Vec<(NodeId, Arc<dyn Any + Send + Sync>)>,
+    /// How long after their end windows take late records, ms, by the operator that makes them; for sessions with the gap.
+    pub(crate) graces: Vec<(NodeId, i64)>,
     /// Children of processors by the names that processors know them by.
     pub(crate) child_names: Vec<(NodeId, String)>,
     /// What is wrong, in the order it was found.
@@ -214,6 +231,12 @@ impl Graph {
         self.connect(node, stores);
         // To be looked into is to be used.
         self.nodes[table].terminal = true;
+    }
+
+    /// The longest grace of the windows that `node`'s records come from, ms; `None` where they come from none.
+    pub(crate) fn grace_ms(&self, node: NodeId) -> Option<i64> {
+        let upstream = self.upstream(node);
+        self.graces.iter().filter(|(maker, _)| upstream.contains(maker)).map(|(_, grace_ms)| *grace_ms).max()
     }
 
     /// Notes that `node` looks into stores.

@@ -16,6 +16,8 @@ mod planner;
 pub(crate) use assembly::{Assembly, Entry, erase};
 pub use builder::{Topology, TopologyBuilder};
 pub use error::TopologyError;
-pub(crate) use graph::{Erased, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex};
-pub use plan::{ChangelogSource, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan};
+pub(crate) use graph::{Erased, Global, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex};
+pub use plan::{
+    ChangelogSource, GlobalPlan, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan,
+};
 pub(crate) use planner::display;

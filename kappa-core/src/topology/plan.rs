@@ -98,6 +98,15 @@ pub struct SubTopologyPlan {
     pub copartitioned: Vec<Vec<usize>>,
 }
 
+/// A global table: every process reads all partitions of its topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalPlan {
+    /// Its store's name.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+}
+
 /// The whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopologyPlan {
@@ -105,6 +114,8 @@ pub struct TopologyPlan {
     pub sub_topologies: Vec<SubTopologyPlan>,
     /// Names of the views it writes, sorted.
     pub views: Vec<String>,
+    /// The global tables, sorted by topic.
+    pub globals: Vec<GlobalPlan>,
     /// A number that changes when anything changes that state or topics depend on. Hexadecimal.
     pub fingerprint: String,
 }

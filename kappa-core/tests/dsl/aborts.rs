@@ -52,6 +52,7 @@ fn an_abort_takes_back_counts_processors_and_stream_time() -> Outcome {
     let state = MemoryBackend::new();
     let scope = TaskScope {
         calls: std::sync::Arc::new(InlineCalls::default()),
+        globals: kappa_core::task::Globals::default(),
         undo_records: false,
         name: "counts-0",
         partition: 0,

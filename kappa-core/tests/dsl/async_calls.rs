@@ -70,6 +70,7 @@ impl Gated {
             tail_bound: TailBound::default(),
             cache_bytes_per_store: 0,
             calls: Arc::new(CallPool),
+            globals: kappa_core::task::Globals::default(),
             undo_records: false,
         };
         let task = app.build()?.instantiate(0, &scope)?;
@@ -193,6 +194,7 @@ fn no_more_calls_run_at_a_time_than_allowed() -> Outcome {
         tail_bound: TailBound::default(),
         cache_bytes_per_store: 0,
         calls: Arc::new(CallPool),
+        globals: kappa_core::task::Globals::default(),
         undo_records: false,
     };
     let mut task = app.build()?.instantiate(0, &scope)?;

@@ -127,3 +127,42 @@ fn parts_of_two_topologies() {
     };
     refused(build, &["join(t)", "one builder"]);
 }
+
+#[test]
+fn tables() {
+    let table = |app: &mut TopologyBuilder, topic: &str| app.table(topic, utf8(), utf8());
+    refused(
+        |app| drop(table(app, "in").map_values(|_, v| v.len() as i64).materialized("lengths")),
+        &["materialized(lengths)", "in.map_values", ".with_value_codec(..)"],
+    );
+    refused(|app| drop(table(app, "in").filter(|_, _| true)), &["in.filter", "to()"]);
+    refused(
+        |app| drop(app.stream("in", utf8(), utf8()).group_by_key().count("n").materialized("m")),
+        &["n.count", "store n already", "materialized(\"m\")"],
+    );
+    refused(
+        |app| {
+            let other = app.table("numbers", i64_be(), utf8()).map_values(|_, v| v.clone());
+            let names = app.table("names", json::<i64>(), utf8());
+            names.join(&other, |a, b| format!("{a}{b}")).with_value_codec(utf8()).to("out");
+        },
+        &["names-numbers.join", "one key codec"],
+    );
+    refused(
+        |app| {
+            let (left, right) = (table(app, "left"), table(app, "right"));
+            for topic in ["one", "two"] {
+                left.join_foreign_key("fk", utf8(), &right, |_, v| Some(v.clone()), |a, b| format!("{a}{b}")).to(topic);
+            }
+        },
+        &["foreign-key join", "fk"],
+    );
+    refused(
+        |app| {
+            let _ = app.global_table("global", utf8(), utf8()).materialized("n");
+            app.stream("in", utf8(), utf8()).group_by_key().count("n").to("out");
+            let _ = app.global_table("global", utf8(), i64_be());
+        },
+        &["global", "value"],
+    );
+}

@@ -5,12 +5,19 @@ mod aborts;
 mod aggregates;
 mod async_calls;
 mod errors;
+mod foreign_keys;
+mod global_tables;
 mod laziness;
 mod plans;
 mod processors;
 mod schedules;
 mod stateless;
+mod stream_joins;
+mod table_joins;
+mod table_operators;
 mod tables;
+mod versioned;
+mod windows;
 
 use kappa_core::runtime::BadRecords;
 

@@ -3,8 +3,10 @@
 use crate::job::APPLICATION;
 use kappa_core::Error;
 use kappa_core::log::SharedLog;
-use kappa_core::runtime::{AppLayout, Coordinator, Restorer, RuntimeMetrics, Settings, Shared, Worker, prepare};
-use kappa_core::task::Program;
+use kappa_core::runtime::{
+    AppLayout, Coordinator, LocalState, Restorer, RuntimeMetrics, Settings, Shared, Worker, prepare,
+};
+use kappa_core::task::{Globals, Program};
 use kappa_state::{MemoryBackend, StateBackend};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +171,7 @@ pub(crate) fn start(
         Arc::clone(&layout),
         Arc::clone(&settings),
         Arc::clone(&shared),
-        state,
+        LocalState { backend: state, globals: Globals::default() },
     )?;
     let mut machines = vec![(Part::Restorer, Some(Machine::Restorer(Box::new(restorer))))];
     for index in 0..settings.stream_threads {

@@ -2,8 +2,12 @@
 //! met alone and together.
 
 use crate::random::Random;
-use kappa_core::runtime::{Rules, Settings};
+use crate::semantics::LETTERS;
+use crate::stories::Story;
+use kappa_core::runtime::{BadRecords, Rules, Settings};
+use kappa_core::task::InlineCalls;
 use kappa_state::TailBound;
+use std::sync::Arc;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Knobs {
@@ -19,6 +23,8 @@ pub(crate) struct Knobs {
     pub(crate) tail_age_ms: i64,
     pub(crate) poll_records: usize,
     pub(crate) commit_interval_ms: i64,
+    /// How long transactions of a replay last, ms; 0 where nothing replays.
+    pub(crate) replay_interval_ms: i64,
     pub(crate) static_seats: bool,
     pub(crate) actions: u64,
     // Chances for each call of the seam, in a million.
@@ -42,6 +48,7 @@ pub(crate) struct Knobs {
     pub(crate) compact: bool,
     pub(crate) lose_disk: bool,
     pub(crate) truncate: bool,
+    pub(crate) dead_letters: bool,
 }
 
 impl Knobs {
@@ -86,12 +93,20 @@ impl Knobs {
             compact: random.below(2) == 0,
             lose_disk: random.below(4) == 0,
             truncate: random.below(8) == 0,
+            dead_letters: false,
+            replay_interval_ms: if random.below(2) == 0 { 60 + random.between(0, 600) } else { 0 },
         }
+    }
+
+    /// What a story wants of them.
+    pub(crate) fn tell(&mut self, story: Story) {
+        self.dead_letters = story.fails;
     }
 
     pub(crate) fn settings(&self, rules: Rules, instance: usize) -> Settings {
         Settings {
             commit_interval_ms: self.commit_interval_ms,
+            replay_commit_interval_ms: self.replay_interval_ms,
             stream_threads: self.workers,
             session_timeout_ms: 1_500,
             heartbeat_interval_ms: 300,
@@ -105,6 +120,11 @@ impl Knobs {
             restoring_bytes: if self.tail_age_ms == 50 { 300 } else { 1 << 20 },
             instance_id: self.static_seats.then(|| format!("seat-{instance}")),
             rules,
+            failed_records: match self.dead_letters {
+                true => BadRecords::DeadLetter(LETTERS.into()),
+                false => BadRecords::Fail,
+            },
+            calls: Arc::new(InlineCalls::default()),
             ..Settings::default()
         }
     }

@@ -12,6 +12,7 @@
 
 mod instance;
 mod job;
+mod judge;
 mod knobs;
 mod moment;
 mod oracle;
@@ -19,15 +20,18 @@ mod probe;
 mod random;
 mod regressions;
 mod schedule;
+mod semantics;
+mod stories;
 mod tally;
 mod trace;
 mod world;
 
 use kappa_core::runtime::{Rule, Rules};
-use schedule::run;
+use schedule::{run, run_story};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use stories::STORIES;
 use tally::Tally;
 use trace::Trace;
 
@@ -91,6 +95,52 @@ fn two_thousand_seeds() {
     let tally = run_seeds(from, |seeds, _| seeds >= wanted);
     if wanted >= 2_000 {
         assert_eq!(tally.missing(), [""; 0], "these troubles never came");
+    }
+}
+
+/// Seeds of each story of an ordinary test run.
+const STORY_SEEDS: u64 = if cfg!(debug_assertions) { 30 } else { 250 };
+
+/// Operators with time, state and calls of their own: results are the test driver's, whatever goes wrong. `KAPPA_SIM_SEED` and
+/// `KAPPA_SIM_STORY` (its number) repeat one with its trace.
+#[test]
+fn stories() {
+    let (from, wanted) = (variable("KAPPA_SIM_FROM").unwrap_or(0), variable("KAPPA_SIM_SEEDS").unwrap_or(STORY_SEEDS));
+    let only = variable("KAPPA_SIM_STORY").map(|number| number as usize);
+    if let (Some(seed), Some(number)) = (variable("KAPPA_SIM_SEED"), only) {
+        let found = run_story(seed, STORIES[number], Trace::last(1_000_000));
+        println!("{}", found.trace.join("\n"));
+        assert_eq!(found.violation, None);
+        return;
+    }
+    for (number, story) in STORIES.iter().enumerate().filter(|(number, _)| only.is_none_or(|only| only == *number)) {
+        let began = Instant::now();
+        let next = AtomicU64::new(from);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while failed.lock().expect("not poisoned").is_empty() {
+                        let seed = next.fetch_add(1, Ordering::SeqCst);
+                        if seed >= from + wanted {
+                            break;
+                        }
+                        if let Some(violation) = run_story(seed, *story, Trace::off()).violation {
+                            failed.lock().expect("not poisoned").push((seed, violation));
+                        }
+                    }
+                });
+            }
+        });
+        let failed = failed.into_inner().expect("not poisoned");
+        if let Some((seed, violation)) = failed.iter().min() {
+            panic!(
+                "seed {seed} of story {number} ({}): {violation}\nrepeat with KAPPA_SIM_SEED={seed} KAPPA_SIM_STORY={number}",
+                story.name
+            );
+        }
+        println!("{}: {wanted} seeds in {:.1} s", story.name, began.elapsed().as_secs_f64());
     }
 }
 

@@ -5,6 +5,7 @@
 //! histories. State on disk must be exactly its changelog up to its mark.
 
 use crate::job::{INPUT, MIDDLE, ONE, OUTPUT, PARTITIONS_OUT, SEEN, SUMS, group_of, unpack};
+use crate::judge::Judge;
 use crate::knobs::Knobs;
 use kappa_core::log::embedded::{EmbeddedLog, InspectedKind};
 use kappa_core::log::{Start, TopicPartition};
@@ -60,104 +61,6 @@ impl Oracle {
             commits: BTreeMap::new(),
             marks: BTreeMap::new(),
         }
-    }
-
-    /// A process has committed changelog records and knows it.
-    pub(crate) fn has_committed(
-        &mut self,
-        identity: &str,
-        changelog: &str,
-        partition: i32,
-        position: i64,
-        records: u64,
-    ) {
-        let of = (identity.to_owned(), TopicPartition::new(changelog, partition));
-        self.commits.entry(of).or_default().push((position, records));
-    }
-
-    /// A restore begins: from the store's mark, never further back than that mark was; and what this process wrote itself
-    /// beyond the mark is within the bound of the tail.
-    pub(crate) fn check_restore(
-        &mut self,
-        identity: &str,
-        changelog: &TopicPartition,
-        start: Start,
-    ) -> Result<(), String> {
-        let of = (identity.to_owned(), changelog.clone());
-        let from = match start {
-            Start::Offset(offset) => offset,
-            Start::Earliest | Start::Latest => 0,
-        };
-        let known = self.marks.get(&of).copied().unwrap_or_default();
-        if from < known {
-            return Err(format!(
-                "{identity}: {changelog} is restored from {from}, but its store was at {known} already"
-            ));
-        }
-        self.marks.insert(of.clone(), from);
-        let commits = self.commits.get(&of).map_or(&[][..], Vec::as_slice);
-        let own: Vec<u64> =
-            commits.iter().filter(|(position, _)| *position > from).map(|(_, records)| *records).collect();
-        let before_last: u64 = own.iter().rev().skip(1).sum();
-        if before_last >= self.tail_records {
-            return Err(format!(
-                "{identity}: {changelog} is restored from {from}: {before_last} records of its own and those of its last \
-                 commit, though the tail is bounded by {}",
-                self.tail_records
-            ));
-        }
-        Ok(())
-    }
-
-    /// Looks into all stores of a process that is down.
-    pub(crate) fn take_snapshots(&mut self, identity: &str, backend: &MemoryBackend) -> Result<(), String> {
-        let failed = |error: StateError| format!("{identity}: a store can't be read: {error}");
-        for id in backend.stored().map_err(failed)? {
-            let store = backend.open(&id).map_err(failed)?;
-            let mark = store.mark().map(|mark| mark.changelog_offset);
-            let mut rows = Table::new();
-            let mut cursor = store.scan(Bound::Unbounded, Bound::Unbounded, Direction::Forward).map_err(failed)?;
-            while let Some((key, row)) = cursor.next().map_err(failed)? {
-                let (timestamp_ms, value) = row.split_at(8);
-                rows.insert(number(key) as u64, (number(value), number(timestamp_ms)));
-            }
-            drop(cursor);
-            let partition = id.task.rsplit('-').next().and_then(|text| text.parse().ok()).unwrap_or(-1);
-            let topic = if id.store == "seen" { SEEN } else { SUMS };
-            let (identity, changelog) = (identity.to_owned(), TopicPartition::new(topic, partition));
-            let known = self.marks.entry((identity.clone(), changelog.clone())).or_default();
-            if mark.unwrap_or(0) < *known {
-                return Err(format!("{identity}: the store of {changelog} was at {known} and is at {mark:?} now"));
-            }
-            *known = mark.unwrap_or(0);
-            self.snapshots.push(Snapshot { identity, changelog, mark, rows });
-        }
-        Ok(())
-    }
-
-    /// Everything that must hold now.
-    pub(crate) fn check(&mut self, log: &EmbeddedLog, group: &str) -> Result<(), String> {
-        let topics = [
-            (INPUT, self.partitions_in),
-            (MIDDLE, self.partitions_mid),
-            (OUTPUT, PARTITIONS_OUT),
-            (SEEN, self.partitions_in),
-            (SUMS, self.partitions_mid),
-        ];
-        for (topic, partitions) in topics {
-            for partition in 0..partitions {
-                self.refresh(log, topic, partition);
-            }
-        }
-        let offsets = log.group(group).map(|group| group.offsets).unwrap_or_default();
-        let committed = |topic: &str, partition: i32| {
-            offsets.get(&TopicPartition::new(topic, partition)).map_or(0, |committed| committed.offset)
-        };
-        for snapshot in std::mem::take(&mut self.snapshots) {
-            self.check_snapshot(&snapshot)?;
-        }
-        self.check_numbers(committed)?;
-        self.check_totals(committed)
     }
 
     fn refresh(&mut self, log: &EmbeddedLog, topic: &'static str, partition: i32) {
@@ -270,9 +173,97 @@ impl Oracle {
         }
         Ok(())
     }
+}
+
+impl Judge for Oracle {
+    /// A process has committed changelog records and knows it.
+    fn has_committed(&mut self, identity: &str, changelog: &str, partition: i32, position: i64, records: u64) {
+        let of = (identity.to_owned(), TopicPartition::new(changelog, partition));
+        self.commits.entry(of).or_default().push((position, records));
+    }
+
+    /// A restore begins: from the store's mark, never further back than that mark was; and what this process wrote itself
+    /// beyond the mark is within the bound of the tail.
+    fn check_restore(&mut self, identity: &str, changelog: &TopicPartition, start: Start) -> Result<(), String> {
+        let of = (identity.to_owned(), changelog.clone());
+        let from = match start {
+            Start::Offset(offset) => offset,
+            Start::Earliest | Start::Latest => 0,
+        };
+        let known = self.marks.get(&of).copied().unwrap_or_default();
+        if from < known {
+            return Err(format!(
+                "{identity}: {changelog} is restored from {from}, but its store was at {known} already"
+            ));
+        }
+        self.marks.insert(of.clone(), from);
+        let commits = self.commits.get(&of).map_or(&[][..], Vec::as_slice);
+        let own: Vec<u64> =
+            commits.iter().filter(|(position, _)| *position > from).map(|(_, records)| *records).collect();
+        let before_last: u64 = own.iter().rev().skip(1).sum();
+        if before_last >= self.tail_records {
+            return Err(format!(
+                "{identity}: {changelog} is restored from {from}: {before_last} records of its own and those of its last \
+                 commit, though the tail is bounded by {}",
+                self.tail_records
+            ));
+        }
+        Ok(())
+    }
+
+    /// Looks into all stores of a process that is down.
+    fn take_snapshots(&mut self, identity: &str, backend: &MemoryBackend) -> Result<(), String> {
+        let failed = |error: StateError| format!("{identity}: a store can't be read: {error}");
+        for id in backend.stored().map_err(failed)? {
+            let store = backend.open(&id).map_err(failed)?;
+            let mark = store.mark().map(|mark| mark.changelog_offset);
+            let mut rows = Table::new();
+            let mut cursor = store.scan(Bound::Unbounded, Bound::Unbounded, Direction::Forward).map_err(failed)?;
+            while let Some((key, row)) = cursor.next().map_err(failed)? {
+                let (timestamp_ms, value) = row.split_at(8);
+                rows.insert(number(key) as u64, (number(value), number(timestamp_ms)));
+            }
+            drop(cursor);
+            let partition = id.task.rsplit('-').next().and_then(|text| text.parse().ok()).unwrap_or(-1);
+            let topic = if id.store == "seen" { SEEN } else { SUMS };
+            let (identity, changelog) = (identity.to_owned(), TopicPartition::new(topic, partition));
+            let known = self.marks.entry((identity.clone(), changelog.clone())).or_default();
+            if mark.unwrap_or(0) < *known {
+                return Err(format!("{identity}: the store of {changelog} was at {known} and is at {mark:?} now"));
+            }
+            *known = mark.unwrap_or(0);
+            self.snapshots.push(Snapshot { identity, changelog, mark, rows });
+        }
+        Ok(())
+    }
+
+    /// Everything that must hold now.
+    fn check(&mut self, log: &EmbeddedLog, group: &str) -> Result<(), String> {
+        let topics = [
+            (INPUT, self.partitions_in),
+            (MIDDLE, self.partitions_mid),
+            (OUTPUT, PARTITIONS_OUT),
+            (SEEN, self.partitions_in),
+            (SUMS, self.partitions_mid),
+        ];
+        for (topic, partitions) in topics {
+            for partition in 0..partitions {
+                self.refresh(log, topic, partition);
+            }
+        }
+        let offsets = log.group(group).map(|group| group.offsets).unwrap_or_default();
+        let committed = |topic: &str, partition: i32| {
+            offsets.get(&TopicPartition::new(topic, partition)).map_or(0, |committed| committed.offset)
+        };
+        for snapshot in std::mem::take(&mut self.snapshots) {
+            self.check_snapshot(&snapshot)?;
+        }
+        self.check_numbers(committed)?;
+        self.check_totals(committed)
+    }
 
     /// Whether all of the input has been processed, through both stages.
-    pub(crate) fn is_through(&mut self, log: &EmbeddedLog, group: &str) -> bool {
+    fn is_through(&mut self, log: &EmbeddedLog, group: &str) -> bool {
         let offsets = log.group(group).map(|group| group.offsets).unwrap_or_default();
         let stages = [(INPUT, self.partitions_in), (MIDDLE, self.partitions_mid)];
         stages.iter().all(|(topic, partitions)| {
@@ -298,7 +289,8 @@ pub(crate) fn check_owner(
         return Err(format!("offsets of {member} were taken, but it is no member"));
     };
     for partition in partitions {
-        let sub = layout.sub_topologies.iter().find(|sub| sub.sources[0].topic == partition.topic);
+        let sub =
+            layout.sub_topologies.iter().find(|sub| sub.sources.iter().any(|source| source.topic == partition.topic));
         let task = sub.map_or(-1, |sub| sub.first_task as i32 + partition.partition);
         if !seat.owned.contains(&task) {
             return Err(format!("offsets of {partition} were taken from {member}, which does not have the task"));

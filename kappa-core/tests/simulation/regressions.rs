@@ -62,7 +62,10 @@ impl Scene {
 
     fn start(&self, identity: &str, state: &MemoryBackend) -> Process<'_> {
         let instance_id = Some(format!("seat-{identity}"));
-        let settings = Settings { commit_interval_ms: 10, instance_id, ..Settings::default() };
+        self.start_with(identity, state, Settings { commit_interval_ms: 10, instance_id, ..Settings::default() })
+    }
+
+    fn start_with(&self, identity: &str, state: &MemoryBackend, settings: Settings) -> Process<'_> {
         let now_ms = self.clock.now_ms();
         let started = start(&self.log.shared(), &self.program, settings, identity, state, now_ms).expect("started");
         Process { scene: self, started }
@@ -92,6 +95,14 @@ impl Process<'_> {
         place.1 = machine;
         self.scene.clock.advance(Duration::from_millis(20));
         place.1.is_some()
+    }
+
+    /// So many turns of the worker; the seat in the group is kept.
+    fn works(&mut self, turns: usize) {
+        self.turn(Part::Coordinator);
+        for _ in 0..turns {
+            self.turn(WORKER);
+        }
     }
 
     fn turns(&mut self, rounds: usize) {
@@ -232,4 +243,39 @@ fn a_static_member_that_has_joined_again_is_stale_not_fenced_for_good() {
     }
     assert!(hook.done.load(Ordering::SeqCst));
     assert_eq!(scene.committed(), None, "the seat's stamp is its later self's");
+}
+
+/// One record and 20 ms a turn: 200 records take 4 s, in which a replay commits each second and a live version with every record.
+#[test]
+fn a_replay_commits_seldom_while_there_is_work_left_and_as_ever_at_the_end() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    (1..200).for_each(|_| scene.feed());
+    let settings =
+        Settings { commit_interval_ms: 10, replay_commit_interval_ms: 1_000, poll_records: 1, ..Settings::default() };
+    let mut process = scene.start_with("A", &state, settings);
+    let shared = Arc::clone(&process.started.shared);
+    shared.set_replaying(true);
+    process.turns(10);
+    // Turns go to the second stage too, which has what the first has committed.
+    let committed = (0..100).find(|_| {
+        process.works(10);
+        scene.committed() == Some(200)
+    });
+    assert!(committed.is_some(), "the end of the input is committed");
+    let commits = shared.metrics.commits.get();
+    assert!((3..60).contains(&commits), "{commits} commits");
+    // The second stage gets the rest; then nothing waits for the long interval, though the replay goes on.
+    for _ in 0..20 {
+        process.works(20);
+    }
+    scene.feed();
+    process.works(10);
+    assert_eq!(scene.committed(), Some(201));
+    // Over between two turns: each record is committed by itself again.
+    shared.set_replaying(false);
+    let before = shared.metrics.commits.get();
+    (0..20).for_each(|_| scene.feed());
+    process.works(60);
+    assert_eq!(scene.committed(), Some(221));
+    assert!(shared.metrics.commits.get() >= before + 20, "{} commits since", shared.metrics.commits.get() - before);
 }

@@ -2,6 +2,7 @@
 
 use crate::instance::Part;
 use crate::job::{APPLICATION, INPUT};
+use crate::stories::Story;
 use crate::tally::{Event, Tally};
 use crate::trace::Trace;
 use crate::world::World;
@@ -25,7 +26,15 @@ pub(crate) struct Found {
 
 /// Runs one seed to its end.
 pub(crate) fn run(seed: u64, rules: Rules, trace: Trace) -> Found {
-    let world = World::create(seed, rules, trace);
+    run_world(&World::create(seed, rules, trace, None))
+}
+
+/// Runs one seed of a story to its end.
+pub(crate) fn run_story(seed: u64, story: Story, trace: Trace) -> Found {
+    run_world(&World::create(seed, Rules::default(), trace, Some(story)))
+}
+
+fn run_world(world: &World) -> Found {
     world.begin();
     for action in 1..=world.knobs.actions {
         world.act();
@@ -38,7 +47,7 @@ pub(crate) fn run(seed: u64, rules: Rules, trace: Trace) -> Found {
         }
     }
     world.settle();
-    if world.knobs.truncate && !world.is_over() {
+    if world.knobs.truncate && !world.is_fed && !world.is_over() {
         world.truncate_input();
     }
     if !world.is_over() {
@@ -144,6 +153,9 @@ impl World {
 
     /// New input: plain, or in a transaction that is committed or aborted.
     pub(crate) fn feed(&self) {
+        if self.is_fed {
+            return;
+        }
         let (records, kind) = {
             let mut random = self.random.borrow_mut();
             (1 + random.below(12), random.below(6))
@@ -177,7 +189,7 @@ impl World {
 
     /// After a checkpoint, which has a copy of everything.
     fn compact(&self) {
-        if self.knobs.compact && self.random.borrow_mut().below(3) == 0 {
+        if self.knobs.compact && !self.is_fed && self.random.borrow_mut().below(3) == 0 {
             for topic in [crate::job::SEEN, crate::job::SUMS] {
                 if self.log.compact(topic).is_ok() {
                     self.say(|| format!("{topic} is compacted"));

@@ -39,6 +39,7 @@ events! {
     Fenced "fenced clients refused",
     TakenOver "transactions taken over",
     Truncated "truncated inputs",
+    Replay "replays begun",
 }
 
 /// Counts by event.

@@ -7,10 +7,13 @@
 
 use crate::instance::{Instance, Machine, Part, Started, start};
 use crate::job::{self, APPLICATION, INPUT, OUTPUT, PARTITIONS_OUT};
+use crate::judge::Judge;
 use crate::knobs::Knobs;
 use crate::oracle::Oracle;
 use crate::probe::Probe;
 use crate::random::Random;
+use crate::semantics::{INPUTS, LETTERS, Semantics};
+use crate::stories::Story;
 use crate::tally::{Event, Tally};
 use crate::trace::Trace;
 use kappa_core::Error;
@@ -56,7 +59,9 @@ pub(crate) struct World {
     pub(crate) trace: RefCell<Trace>,
     pub(crate) instances: RefCell<Vec<Instance>>,
     pub(crate) stack: RefCell<Vec<Running>>,
-    pub(crate) oracle: RefCell<Oracle>,
+    pub(crate) oracle: RefCell<Box<dyn Judge>>,
+    /// The input is there from the beginning, and no more of it comes.
+    pub(crate) is_fed: bool,
     /// Troubles happen.
     pub(crate) chaos: Cell<bool>,
     pub(crate) fed: Cell<u64>,
@@ -73,9 +78,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn create(seed: u64, rules: Rules, trace: Trace) -> Rc<Self> {
+    pub(crate) fn create(seed: u64, rules: Rules, trace: Trace, story: Option<Story>) -> Rc<Self> {
         let mut random = Random::seeded(seed);
-        let knobs = Knobs::of(&mut random);
+        let mut knobs = Knobs::of(&mut random);
+        if let Some(story) = story {
+            knobs.tell(story);
+        }
         let clock = ManualClock::new(1_000_000);
         let log = EmbeddedLog::with_clock(&clock);
         let mut topics = log.topics().expect("topics");
@@ -85,12 +93,27 @@ impl World {
                 .create(&TopicSpec { name, partitions, replication_factor: None, cleanup, settings: vec![] })
                 .expect("created");
         }
+        let (program, oracle): (Arc<dyn Program>, Box<dyn Judge>) = match story {
+            None => (Arc::new(job::topology(knobs.groups, knobs.partitions_mid)), Box::new(Oracle::new(&knobs))),
+            Some(story) => {
+                let names = INPUTS.map(|name| (name, knobs.partitions_in));
+                for (name, partitions) in names.into_iter().chain([(LETTERS, 1)]) {
+                    let (name, cleanup) = (name.to_owned(), CleanupPolicy::Delete);
+                    let spec = TopicSpec { name, partitions, replication_factor: None, cleanup, settings: vec![] };
+                    topics.create(&spec).expect("created");
+                }
+                let judge = Semantics::new(story, &knobs, &mut random);
+                judge.feed(&log);
+                (Arc::new((story.topology)()), Box::new(judge))
+            }
+        };
         let world = Rc::new(Self {
             rules,
+            is_fed: story.is_some(),
             seam: Arc::new(Probe { log: log.clone() }),
-            program: Arc::new(job::topology(knobs.groups, knobs.partitions_mid)),
+            program,
             instances: RefCell::new((0..knobs.instances).map(Instance::new).collect()),
-            oracle: RefCell::new(Oracle::new(&knobs)),
+            oracle: RefCell::new(oracle),
             knobs,
             log,
             clock,
@@ -207,6 +230,12 @@ impl World {
         };
         let (Some((machine, shared, life)), Some(layout)) = (taken, self.layout()) else { return };
         let (now_ms, tasks) = (self.now_ms(), layout.task_count());
+        // Replay comes and goes as a steward's answer would, at any time.
+        let replaying = self.knobs.replay_interval_ms > 0 && (now_ms / 900 + at as i64) % 2 == 0;
+        if replaying && !shared.is_replaying() {
+            self.count(Event::Replay);
+        }
+        shared.set_replaying(replaying);
         let Some((machine, done)) = self.protected(at, part, || machine.turn(&shared, tasks, now_ms)) else { return };
         let ended = {
             let mut instances = self.instances.borrow_mut();

@@ -31,31 +31,35 @@ impl Arena {
 
     /// What was put at an address, and what was put behind it.
     #[inline]
-    pub(super) fn from(&self, address: Address) -> &[u8] {
+    pub(super) fn at(&self, address: Address) -> &[u8] {
         &self.chunks[address.chunk as usize][address.offset as usize..]
     }
 
-    /// As `from`, to be overwritten.
-    pub(super) fn from_mut(&mut self, address: Address) -> &mut [u8] {
+    /// As `at`, to be overwritten.
+    pub(super) fn at_mut(&mut self, address: Address) -> &mut [u8] {
         &mut self.chunks[address.chunk as usize][address.offset as usize..]
     }
 
     /// Puts these one behind the other.
-    pub(super) fn put(&mut self, parts: &[&[u8]]) -> Address {
+    #[inline]
+    pub(super) fn put<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> Address {
         let len = parts.iter().map(|part| part.len()).sum();
-        let at = self.chunk_for(len);
-        let chunk = &mut self.chunks[at];
+        if self.chunks.get(self.current).is_none_or(|chunk| chunk.capacity() - chunk.len() < len) {
+            self.make_room(len);
+        }
+        let chunk = &mut self.chunks[self.current];
         let offset = chunk.len();
         for part in parts {
             chunk.extend_from_slice(part);
         }
         self.used += len;
-        let small = |number: usize| u32::try_from(number).expect("a chunk's number and what it holds are small");
-        Address { chunk: small(at), offset: small(offset) }
+        // A chunk ends before the first thing that makes it larger than it may be, unless that is all it holds.
+        Address { chunk: self.current as u32, offset: offset as u32 }
     }
 
-    /// A chunk in which so much has room, now the current one.
-    fn chunk_for(&mut self, len: usize) -> usize {
+    /// Makes a chunk in which so much has room the current one.
+    #[cold]
+    fn make_room(&mut self, len: usize) {
         // The first one grows until it is a whole chunk; one that is empty takes anything.
         let fits = |chunk: &Vec<u8>| chunk.is_empty() || chunk.len() + len <= CHUNK.max(chunk.capacity());
         while self.chunks.get(self.current).is_some_and(|chunk| !fits(chunk)) {
@@ -64,8 +68,8 @@ impl Arena {
         if self.current == self.chunks.len() {
             let least = if self.current == 0 { FIRST } else { CHUNK };
             self.chunks.push(Vec::with_capacity(len.max(least)));
+            assert!(u32::try_from(self.current).is_ok(), "an arena of {CHUNK} × 2³² bytes does not fit into memory");
         }
-        self.current
     }
 
     /// Forgets everything, and keeps the memory for what comes next.
@@ -91,12 +95,12 @@ mod tests {
             let addresses: Vec<_> = (0..sizes.len())
                 .map(|at| {
                     let (head, tail) = parts(at);
-                    arena.put(&[&head, &tail])
+                    arena.put([&head, &tail])
                 })
                 .collect();
             for (at, address) in addresses.into_iter().enumerate() {
                 let (head, tail) = parts(at);
-                assert_eq!(arena.from(address)[..sizes[at]], [head, tail].concat(), "round {round}, {at}");
+                assert_eq!(arena.at(address)[..sizes[at]], [head, tail].concat(), "round {round}, {at}");
             }
             assert_eq!(arena.used(), sizes.iter().sum::<usize>());
             arena.clear();
@@ -108,10 +112,10 @@ mod tests {
     #[test]
     fn little_takes_little() {
         let mut arena = Arena::default();
-        arena.put(&[b"key", b"row"]);
+        arena.put([b"key", b"row"]);
         assert!(arena.chunks.iter().map(Vec::capacity).sum::<usize>() <= FIRST);
         for _ in 0..100_000 {
-            arena.put(&[b"key", b"row"]);
+            arena.put([b"key", b"row"]);
         }
         let taken: usize = arena.chunks.iter().map(Vec::capacity).sum();
         assert!(taken < 600_006 + 2 * CHUNK, "{taken}");

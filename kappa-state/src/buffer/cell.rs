@@ -106,6 +106,7 @@ impl<V> Cells<V> {
         self.hasher.hash_one(key)
     }
 
+    #[inline]
     fn slot(&self, hash: u64, key: &[u8]) -> Option<u32> {
         let (slots, part) = (&self.slots, hash as u32);
         let same =
@@ -114,9 +115,12 @@ impl<V> Cells<V> {
     }
 
     /// The cell of a key; marks it as used of late.
+    #[inline]
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
         let index = self.slot(hash, key)?;
-        self[index].referenced = true;
+        if let Some(cell) = &mut self.slots[index as usize] {
+            cell.referenced = true;
+        }
         Some(index)
     }
 

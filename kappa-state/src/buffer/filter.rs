@@ -66,7 +66,7 @@ impl Segment {
 
     #[inline]
     fn block_of(&self, hash: u64) -> usize {
-        ((hash >> 32) * self.blocks.len() as u64 >> 32) as usize
+        (((hash >> 32) * self.blocks.len() as u64) >> 32) as usize
     }
 
     fn bytes(&self) -> usize {

@@ -141,6 +141,10 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
         restoring.begin_step(&mut *self.store, operator_time)
     }
 
+    fn is_writing_restored(&self) -> bool {
+        self.restoring.as_ref().is_some_and(Restoring::is_writing)
+    }
+
     fn end_write_restored(&mut self) -> Result<(), StateError> {
         let Some(restoring) = &mut self.restoring else { return Ok(()) };
         restoring.end_step(&mut *self.store)

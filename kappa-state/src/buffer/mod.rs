@@ -204,17 +204,16 @@ impl<V: 'static> BufferedStore<V> {
             _ => None,
         };
         let was_there = before.is_some();
-        match f(before) {
-            Some((value, timestamp_ms)) => self.write(index, Some(value), timestamp_ms),
-            None if was_there => {
-                let timestamp_ms = self.cells[index].timestamp_ms;
-                self.write(index, None, timestamp_ms);
-            }
+        let (value, timestamp_ms) = match f(before) {
+            Some((value, timestamp_ms)) => (Some(value), timestamp_ms),
+            None if was_there => (None, self.cells[index].timestamp_ms),
             None => {
                 self.cells[index].current = Current::Absent;
                 self.cells.sweep(self.clean_bound(), SWEEP_STEPS, Some(index));
+                return Ok(());
             }
-        }
+        };
+        self.write(index, value, timestamp_ms);
         Ok(())
     }
 
@@ -238,6 +237,7 @@ impl<V: 'static> BufferedStore<V> {
         self.options.cache_bytes / 2
     }
 
+    #[inline(always)]
     fn write(&mut self, index: u32, value: Option<V>, timestamp_ms: i64) {
         self.writes += 1;
         let cell = &mut self.cells[index];
@@ -257,6 +257,7 @@ impl<V: 'static> BufferedStore<V> {
     }
 
     /// Makes sure that a cell has its typed value.
+    #[inline]
     fn load(&mut self, index: u32) -> Result<(), StateError> {
         if !matches!(self.cells[index].current, Current::Unknown) {
             return Ok(());
@@ -288,6 +289,20 @@ impl<V: 'static> BufferedStore<V> {
             *in_vain = in_vain.saturating_add(1);
         }
         found
+    }
+
+    /// The value of a key as it was last staged, with its timestamp: what was passed on last. Always decodes.
+    pub fn get_staged(&mut self, key: &[u8]) -> Result<Option<(V, i64)>, StateError> {
+        let hash = self.cells.hash(key);
+        let mut row = mem::take(&mut self.row);
+        let found = self.read_last(hash, key, &mut row);
+        let value = match found {
+            Ok(true) => decode_row(&self.id, &*self.codec, &row).map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.row = row;
+        value
     }
 
     /// Puts the row of a key, as it was last staged, into `row`. False where there is none.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::rows::Rows;
-use crate::{KeyValueStore, Mark, PreparedLayer, RestoringBytes, StateError};
+use crate::{KeyValueStore, Mark, PrepareLayer, PreparedLayer, RestoringBytes, StateError};
 
 /// What was read of a changelog and is not yet in the store behind.
 #[derive(Debug)]
@@ -46,6 +46,12 @@ impl Restoring {
         RestoringBytes { gathered: self.rows.memory_bytes(), writing }
     }
 
+    /// Whether a step's thread has not ended.
+    pub(super) fn is_writing(&self) -> bool {
+        let writer = self.step.as_ref().and_then(|step| step.writer.as_ref());
+        writer.is_some_and(|writer| !writer.is_finished())
+    }
+
     /// Begins to write what was gathered, with a mark of this operator time.
     pub(super) fn begin_step(&mut self, store: &mut dyn KeyValueStore, operator_time: &[u8]) -> Result<(), StateError> {
         self.end_step(store)?;
@@ -56,7 +62,7 @@ impl Restoring {
         let rows = Arc::new(mem::take(&mut self.rows));
         let writer = store.preparer().and_then(|preparer| {
             let (rows, mark) = (Arc::clone(&rows), mark.clone());
-            let prepare = move || preparer.prepare(&mut rows.sorted(&rows.order()), &mark);
+            let prepare = move || write_beside(&*preparer, &rows, &mark);
             // Without a thread it is written below.
             std::thread::Builder::new().name("kappa-layer".into()).spawn(prepare).ok()
         });
@@ -80,6 +86,12 @@ impl Restoring {
         }
         outcome
     }
+}
+
+/// What a step's thread does. Has a name of its own, by which `benchmarks/src/guard` counts it.
+#[inline(never)]
+fn write_beside(preparer: &dyn PrepareLayer, rows: &Rows, mark: &Mark) -> Result<PreparedLayer, StateError> {
+    preparer.prepare(&mut rows.sorted(&rows.order()), mark)
 }
 
 impl Drop for Restoring {

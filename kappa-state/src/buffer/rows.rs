@@ -125,11 +125,11 @@ impl Rows {
     }
 
     fn key(&self, place: Place) -> &[u8] {
-        &self.arena.from(place.address)[..place.key_len as usize]
+        &self.arena.at(place.address)[..place.key_len as usize]
     }
 
     fn row(&self, place: Place) -> Found<'_> {
-        let row = || &self.arena.from(place.address)[place.key_len as usize..place.bytes()];
+        let row = || &self.arena.at(place.address)[place.key_len as usize..place.bytes()];
         (place.row_len != DELETED).then(row)
     }
 
@@ -165,7 +165,7 @@ impl Rows {
         match row {
             Some(row) if before.row_len as usize == row.len() => {
                 let from = before.key_len as usize;
-                self.arena.from_mut(before.address)[from..from + row.len()].copy_from_slice(row);
+                self.arena.at_mut(before.address)[from..from + row.len()].copy_from_slice(row);
             }
             _ => {
                 self.live -= before.bytes();
@@ -182,7 +182,7 @@ impl Rows {
     pub(super) fn push(&mut self, key: &[u8], row: Option<[&[u8]; 2]>) {
         let row_len = row.map_or(DELETED, |[head, tail]| length(head.len() + tail.len()));
         let [head, tail] = row.unwrap_or_default();
-        let place = Place { address: self.arena.put(&[key, head, tail]), hash: 0, key_len: length(key.len()), row_len };
+        let place = Place { address: self.arena.put([key, head, tail]), hash: 0, key_len: length(key.len()), row_len };
         self.live += place.bytes();
         self.places.push(place);
     }
@@ -190,7 +190,7 @@ impl Rows {
     /// Puts a row into the arena.
     fn append(&mut self, hash: u32, key: &[u8], row: Option<&[u8]>) -> Place {
         let row_len = row.map_or(DELETED, |row| length(row.len()));
-        let address = self.arena.put(&[key, row.unwrap_or_default()]);
+        let address = self.arena.put([key, row.unwrap_or_default()]);
         let place = Place { address, hash, key_len: length(key.len()), row_len };
         self.live += place.bytes();
         place
@@ -199,7 +199,7 @@ impl Rows {
     fn compact(&mut self) {
         let before = mem::take(&mut self.arena);
         for place in self.places.blocks.iter_mut().flatten() {
-            place.address = self.arena.put(&[&before.from(place.address)[..place.bytes()]]);
+            place.address = self.arena.put([&before.at(place.address)[..place.bytes()]]);
         }
     }
 
@@ -210,9 +210,12 @@ impl Rows {
 
     /// The places by key; of equal keys the later comes later.
     pub(super) fn order(&self) -> Vec<(u64, u32)> {
-        let numbered = self.places.iter().enumerate();
         let mut order = Vec::with_capacity(self.places.len);
-        order.extend(numbered.map(|(at, place)| (first_bytes(self.key(place)), at as u32)));
+        for block in &self.places.blocks {
+            for place in block {
+                order.push((first_bytes(self.key(*place)), order.len() as u32));
+            }
+        }
         // Most keys differ in their first bytes: only the others are looked up.
         order.sort_unstable_by(|&(a_first, a), &(b_first, b)| {
             let key = |at: u32| self.key(self.places.get(at));
@@ -279,7 +282,7 @@ mod tests {
 
     fn check(rows: &Rows, model: &Model) {
         let expected: Vec<_> = model.clone().into_iter().collect();
-        assert_eq!(entries(&rows), expected);
+        assert_eq!(entries(rows), expected);
         assert_eq!(rows.len(), model.len());
         let bytes: usize = model.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, Vec::len)).sum();
         assert_eq!(rows.live_bytes(), bytes);

@@ -54,7 +54,7 @@ impl Undo {
 }
 
 impl<V: 'static> BufferedStore<V> {
-    /// From here on changes can be taken back by [`undo_record`](Self::undo_record).
+    /// From here on changes can be taken back by [`undo_recorded`](Self::undo_recorded).
     pub(super) fn begin_recording(&mut self) {
         self.undo.end();
         self.undo.recording = true;

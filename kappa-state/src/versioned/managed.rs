@@ -70,6 +70,10 @@ impl<V: Send + 'static> ManagedStore for VersionedStore<V> {
         self.rows.end_write_restored()
     }
 
+    fn is_writing_restored(&self) -> bool {
+        self.rows.is_writing_restored()
+    }
+
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
         self.rows.flush(0, true)?;
         self.rows.restored(next_offset, operator_time)?;

@@ -37,11 +37,10 @@ pub struct VersionedOptions {
 impl VersionedOptions {
     /// With the segments that Kafka Streams has for a history of that length.
     pub fn of_history(history_ms: i64, buffer: BufferOptions) -> Self {
-        const MINUTE_MS: i64 = 60_000;
         let segment_ms = match history_ms {
-            ..=MINUTE_MS => (history_ms / 3).max(2_000),
-            ..=300_000 => (history_ms / 5).max(20_000),
-            ..=3_600_000 => (history_ms / 12).max(MINUTE_MS),
+            ..=60_000 => (history_ms / 3).max(2_000),
+            60_001..=300_000 => (history_ms / 5).max(20_000),
+            300_001..=3_600_000 => (history_ms / 12).max(60_000),
             _ => (history_ms / 24).max(300_000),
         };
         Self { history_ms, segment_ms, buffer }

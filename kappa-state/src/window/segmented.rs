@@ -349,6 +349,10 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
         self.store.end_write_restored()
     }
 
+    fn is_writing_restored(&self) -> bool {
+        self.store.is_writing_restored()
+    }
+
     fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
         self.store.restored(next_offset, operator_time)?;
         self.committed = self.now;
@@ -387,6 +391,10 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
         self.store.flush(now_ms, force)?;
         self.drop_expired()
+    }
+
+    fn expired_until_ms(&self) -> Option<i64> {
+        Some(self.now.observed_ms.saturating_sub(self.layout.retention_ms))
     }
 
     fn dirty_bytes(&self) -> usize {
@@ -458,6 +466,10 @@ macro_rules! managed {
                 self.rows.end_write_restored()
             }
 
+            fn is_writing_restored(&self) -> bool {
+                self.rows.is_writing_restored()
+            }
+
             fn restored(&mut self, next_offset: i64, operator_time: &[u8]) -> Result<(), StateError> {
                 self.rows.restored(next_offset, operator_time)
             }
@@ -485,6 +497,10 @@ macro_rules! managed {
 
             fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
                 self.rows.flush(now_ms, force)
+            }
+
+            fn expired_until_ms(&self) -> Option<i64> {
+                self.rows.expired_until_ms()
             }
 
             fn dirty_bytes(&self) -> usize {

@@ -1,8 +1,10 @@
 //! kappa's side of the judge's topologies, one a file.
 
 mod aggregate;
+mod cogroup;
 mod errors;
 mod join_foreign_key;
+mod join_stream_global;
 mod join_stream_self;
 mod join_stream_stream;
 mod join_stream_table;
@@ -11,19 +13,27 @@ mod join_to_table;
 mod process_values;
 mod processor;
 mod routing;
+mod session_window;
+mod sliding_window;
 mod stateless;
+mod suppress_table;
+mod suppress_window;
 mod table_group;
 mod table_ops;
+mod time_window;
 mod to_table;
 mod versioned_store;
+mod windows;
 
 use super::Family;
 
 /// All of them, by the judge's names.
 pub const ALL: &[(&str, &dyn Family)] = &[
     ("aggregate", &aggregate::Aggregate),
+    ("cogroup", &cogroup::Cogroup),
     ("errors", &errors::Errors),
     ("join_foreign_key", &join_foreign_key::JoinForeignKey),
+    ("join_stream_global", &join_stream_global::JoinStreamGlobal),
     ("join_stream_self", &join_stream_self::JoinStreamSelf),
     ("join_stream_stream", &join_stream_stream::JoinStreamStream),
     ("join_stream_table", &join_stream_table::JoinStreamTable),
@@ -32,9 +42,14 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
     ("routing", &routing::Routing),
+    ("session_window", &session_window::SessionWindow),
+    ("sliding_window", &sliding_window::SlidingWindow),
     ("stateless", &stateless::Stateless),
+    ("suppress_table", &suppress_table::SuppressTable),
+    ("suppress_window", &suppress_window::SuppressWindow),
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),
+    ("time_window", &time_window::TimeWindow),
     ("to_table", &to_table::ToTable),
     ("versioned_store", &versioned_store::VersionedStore),
 ];

@@ -1,5 +1,6 @@
 //! Joins: of a stream with a table, of two streams.
 
+mod grace;
 mod sides;
 mod stream;
 mod table;

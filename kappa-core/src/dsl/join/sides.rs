@@ -35,19 +35,19 @@ pub(super) fn window_store<K: 'static, V: Send + 'static>(
     graph.borrow_mut().add_store(Store { shape, kind, open: Arc::new(open), ..plain })
 }
 
-/// The store of what has found no match yet, of both sides.
-pub(super) fn waiting_store<K: 'static, V: Send + 'static, W: 'static>(
+/// A store of bytes for records that wait; `of` says what they are.
+pub(super) fn waiting_store<K: 'static>(
     graph: &SharedGraph,
     name: &str,
     key: &SharedCodec<K>,
-    (left, right): (&SharedCodec<V>, &SharedCodec<W>),
+    of: (&str, &str),
 ) -> StoreIndex {
     let open = |scope: &TaskScope<'_>, id: StoreId, _: OpenAs| -> Result<Box<dyn Slot>, StateError> {
         let behind = scope.state.open(&id)?;
         Ok(Box::new(BufferedStore::<Vec<u8>>::open(id, behind, Arc::new(bytes()), buffer(scope))?))
     };
-    let plain = store(name, "join-waiting", None, key, left);
-    let shape = format!("{} {}", plain.shape, right.name);
+    let plain = store(name, "join-waiting", None, key, &SharedCodec::new(bytes()));
+    let shape = format!("{} {} {}", plain.shape, of.0, of.1);
     graph.borrow_mut().add_store(Store { shape, open: Arc::new(open), ..plain })
 }
 

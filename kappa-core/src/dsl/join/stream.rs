@@ -64,7 +64,7 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
     /// let shows = driver.input("shows", utf8(), utf8());
     /// shows.pipe("ad", "shown", 1_000)?;
     /// shows.pipe("other", "shown", 16_000)?;
-    /// assert!(driver.output("out", utf8(), utf8()).is_empty()?);
+    /// assert_eq!(driver.output("out", utf8(), utf8()).read_all()?, []);
     /// shows.pipe("other", "shown again", 16_001)?;
     /// let out = driver.output("out", utf8(), utf8()).read_all()?;
     /// assert_eq!(out, [("ad".into(), Some("shown: ignored".into()), 1_000)]);
@@ -173,8 +173,8 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
             sides::window_store(graph, &format!("{name}-left"), windows, &key, &values.0),
             sides::window_store(graph, &format!("{name}-right"), windows, &key, &values.1),
         ];
-        let waiting =
-            outer[0].then(|| sides::waiting_store(graph, &format!("{name}-waiting"), &key, (&values.0, &values.1)));
+        let waiting = outer[0]
+            .then(|| sides::waiting_store(graph, &format!("{name}-waiting"), &key, (&values.0.name, &values.1.name)));
         let joiner = Arc::new(joiner);
         let forward = Arc::clone(&joiner);
         let turned = Arc::new(move |own: Option<&W>, other: Option<&V>| forward(other, own));

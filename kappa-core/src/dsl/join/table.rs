@@ -99,7 +99,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// This stream with its records in the partitions of a table's keys.
-    fn beside<T: 'static>(&self, table: &KTable<K, T>, operator: &str, left: bool) -> Self {
+    pub(super) fn beside<T: 'static>(&self, table: &KTable<K, T>, operator: &str, left: bool) -> Self {
         let name = table.name();
         let title = format!("{operator}({name})");
         if !Rc::ptr_eq(&self.graph, &table.stream.graph) {
@@ -129,19 +129,20 @@ impl<K: 'static, V: 'static> KStream<K, V> {
 
 impl<K: 'static, V: 'static> KTable<K, V> {
     /// The name of its store.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.stream.base()
     }
 }
 
-struct Join<K, V, T, V2, F> {
-    name: Arc<str>,
-    table: Box<dyn Getter<K, T>>,
-    key: SharedCodec<K>,
-    left: bool,
-    joiner: Arc<F>,
-    next: Next<K, V2>,
-    types: PhantomData<fn(V, T)>,
+/// Joins a record with what the table has for its key.
+pub(super) struct Join<K, V, T, V2, F> {
+    pub(super) name: Arc<str>,
+    pub(super) table: Box<dyn Getter<K, T>>,
+    pub(super) key: SharedCodec<K>,
+    pub(super) left: bool,
+    pub(super) joiner: Arc<F>,
+    pub(super) next: Next<K, V2>,
+    pub(super) types: PhantomData<fn(V, T)>,
 }
 
 impl<K: 'static, V: 'static, T: Send + 'static, V2: 'static, F> Receiver<K, V> for Join<K, V, T, V2, F>

@@ -3,6 +3,9 @@
 //! **Invariants:**
 //! - Each side's change is joined with what the other side has now, so a result's last change is always of both
 //!   sides' last values.
+//! - What is taken out of aggregates downstream is what was taken in: where changes wait for the commit, the sides are
+//!   passed on one after the other, and each change is joined with what was passed on of the other side. (Kafka Streams
+//!   joins it with the other side's latest value there, and takes out what was never taken in.)
 //! - A result's timestamp is the larger of its two sides', for deletions as well.
 
 use super::KTable;
@@ -218,7 +221,9 @@ impl<K: 'static, V: 'static, V2: 'static, R: 'static> Side<K, V, V2, R> {
     fn join(&self, key: &[u8], record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<Option<Made<R>>, ProcessError> {
         let (value, old) = (record.value()?, record.old()?);
         let mut made = None;
-        self.other.get(record.key, key, cx, &mut |found| {
+        // Old values are right only if each side sees of the other what was passed on of it, and not what will be.
+        cx.state.reads_staged = self.sends_old && !cx.state.at_once;
+        let done = self.other.get(record.key, key, cx, &mut |found| {
             let (other, at_ms) = found.unzip();
             let nothing = match self.rule {
                 Rule::NoOther => true,
@@ -230,8 +235,9 @@ impl<K: 'static, V: 'static, V2: 'static, R: 'static> Side<K, V, V2, R> {
                 made = Some(((self.joiner)(value, other), was, timestamp_ms));
             }
             Ok(())
-        })?;
-        Ok(made)
+        });
+        cx.state.reads_staged = false;
+        done.map(|()| made)
     }
 }
 

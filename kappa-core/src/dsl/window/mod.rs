@@ -1,5 +1,6 @@
 //! Aggregates over windows.
 
+mod cogrouped;
 mod core;
 mod fold;
 mod session_fold;
@@ -9,6 +10,8 @@ mod table;
 mod time;
 mod windowed_by;
 
+pub(crate) use cogrouped::{Over, Target, attach_rows, rows_result};
+pub use cogrouped::{SessionWindowedCogroupedKStream, TimeWindowedCogroupedKStream};
 pub use sessions::SessionWindowedKStream;
 pub use time::TimeWindowedKStream;
 pub use windowed_by::Windows;

@@ -62,7 +62,7 @@ impl<K: 'static, V: 'static, A: Send + 'static> SessionFold<K, V, A> {
             return cx.drop_record(Dropped::Late);
         }
         let mut value = (core.aggregation.initial)();
-        let grows = touched != [merged];
+        let grows = merged != Session { start_ms: t, end_ms: t };
         for session in touched {
             let taken = self.take(key, session, cx)?;
             if grows {
@@ -128,7 +128,7 @@ impl<K: 'static, V: 'static, A: Send + 'static> SessionFold<K, V, A> {
             return Err(error);
         }
         core.keep_closed(close_ms, cx);
-        finals.sort_by(|a, b| (a.end_ms, a.start_ms, &a.key).cmp(&(b.end_ms, b.start_ms, &b.key)));
+        finals.sort_by(|a, b| (a.end_ms, &a.key, a.start_ms).cmp(&(b.end_ms, &b.key, b.start_ms)));
         for Final { key, start_ms, end_ms, update, timestamp_ms } in &finals {
             let session = Session { start_ms: *start_ms, end_ms: *end_ms };
             core.emit_final(RowKey::Session(key, session), update, *timestamp_ms, record.headers, cx)?;

@@ -34,7 +34,7 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
 
     /// Emits each session once, when it has closed, and no updates (Kafka Streams: `EmitStrategy.onWindowClose`): when a record
     /// comes whose timestamp, less gap and grace, is past the session's end. Sessions that close together come in the order of
-    /// their ends, then of their starts and keys.
+    /// their ends, then of their keys' bytes.
     pub fn emit_on_close(self) -> Self {
         Self { emit: Emit::OnClose, ..self }
     }
@@ -180,7 +180,7 @@ pub(super) fn session_store<K: 'static, V: 'static>(
         let (windows, rule) = (title.to_owned(), "the retention is at least the sessions' gap and grace");
         stream.graph.borrow_mut().errors.push(TopologyError::Windows { windows, rule });
     }
-    RowStore { retention_ms, segment_ms: RowStore::segment_ms(retention_ms), emit }
+    RowStore { retention_ms, segment_ms: RowStore::segment_ms(retention_ms), emit, grace_ms: least_ms }
 }
 
 /// What merges the values of sessions.

@@ -39,7 +39,7 @@ struct Copied {
 enum Begin {
     /// What the row holds.
     Row,
-    /// The initial value.
+    /// The initial value, also where the row of the record before has just been made.
     Anew,
     /// The value of another window.
     From(Copied),
@@ -95,7 +95,8 @@ impl<K: 'static, V: 'static, A: Send + 'static> SlidingFold<K, V, A> {
                 }
                 previous_ms = Some(row.latest_ms);
             } else {
-                left = Some(row);
+                // Now: making other windows may let it expire.
+                left = Some(self.copy(key, row, cx)?);
                 previous_ms = Some(row.latest_ms);
                 break;
             }
@@ -108,7 +109,7 @@ impl<K: 'static, V: 'static, A: Send + 'static> SlidingFold<K, V, A> {
         }
         if !left_is_there {
             let begin = match (previous_ms, left) {
-                (Some(previous_ms), Some(left)) if t - d <= previous_ms => Begin::From(self.copy(key, left, cx)?),
+                (Some(previous_ms), Some(left)) if t - d <= previous_ms => Begin::From(left),
                 _ => Begin::Anew,
             };
             self.update(key, t - d, begin, record, close_ms, cx)?;
@@ -220,12 +221,13 @@ impl<K: 'static, V: 'static, A: Send + 'static> SlidingFold<K, V, A> {
         if window.end_ms < close_ms {
             return cx.drop_record(Dropped::Late);
         }
-        let Begin::From(Copied { value, .. }) = begin else {
-            return self.core.update_window(key, window, record, cx);
-        };
         let (core, table) = (&self.core, &self.core.table);
+        let old = match begin {
+            Begin::Row => return core.update_window(key, window, record, cx),
+            Begin::Anew => None,
+            Begin::From(Copied { value, .. }) => table.decode(value.as_deref())?,
+        };
         let (passes, mut update) = (table.passes_updates(cx), Update::default());
-        let old = table.decode(value.as_deref())?;
         let new = core.take_in(record, old, passes, &mut update)?;
         if !table.rows(cx).put(key, start_ms, new, record.timestamp_ms)? {
             cx.drop_record(Dropped::Expired)?;

@@ -6,7 +6,7 @@ use crate::dsl::{KStream, KTable, Known};
 use crate::processor::{Cx, Emit, Found, Getter, Lookup, Receiver, Slot, WindowRows, WindowTable};
 use crate::record::Lazy;
 use crate::task::{ProcessError, TaskScope};
-use crate::topology::{Assembly, Kind, NodeId, OldValues, OpenAs, Store, StoreIndex, StoreKind, erase};
+use crate::topology::{Assembly, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex, StoreKind, erase};
 use crate::window::Windowed;
 use kappa_state::{
     BufferOptions, Session, SessionOptions, SessionStore, StateError, StoreId, WindowOptions, WindowStore,
@@ -21,6 +21,8 @@ pub(crate) struct RowStore {
     pub(crate) retention_ms: i64,
     pub(crate) segment_ms: i64,
     pub(crate) emit: Emit,
+    /// How long after their end windows take late records; for sessions with the gap.
+    pub(crate) grace_ms: i64,
 }
 
 impl RowStore {
@@ -64,7 +66,7 @@ impl<A: Send + 'static> Rows<A> for WindowStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit } = store;
+        let RowStore { retention_ms, segment_ms, emit, .. } = store;
         let buffer = RowStore::buffer(scope, keep_old);
         let held = emit == Emit::OnClose;
         let options = WindowOptions { buffer, retention_ms, segment_ms, held, retain_duplicates: false };
@@ -87,7 +89,7 @@ impl<A: Send + 'static> Rows<A> for SessionStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit } = store;
+        let RowStore { retention_ms, segment_ms, emit, .. } = store;
         let buffer = RowStore::buffer(scope, keep_old);
         let options = SessionOptions { buffer, retention_ms, segment_ms, held: emit == Emit::OnClose };
         let behind = scope.state.open(&id)?;
@@ -129,13 +131,13 @@ pub(crate) fn windowed_table<K: 'static, V: 'static, A: Send + 'static, S: Rows<
         erase::<K, V>(receiver(Core::new(assembly, node, node, table, node_key.clone(), aggregation.clone())))
     };
     let node = graph.borrow_mut().add(&name, &operator, &[input.node], Kind::Operator, Arc::new(make));
-    add_rows::<K, A, S>(input, &name, &operator, node, &windowed, &value, store);
-    result::<K, A, S>(input, node, index, windowed, value)
+    add_rows::<K, A, S>(&graph, &name, &operator, node, &windowed, &value, store);
+    result::<K, A, S>(&graph, node, index, windowed, value)
 }
 
 /// Adds the store of a windowed table.
 pub(crate) fn add_rows<K: 'static, A: Send + 'static, S: Rows<A>>(
-    input: &KStream<K, impl Sized>,
+    graph: &SharedGraph,
     name: &str,
     operator: &str,
     owner: NodeId,
@@ -157,21 +159,22 @@ pub(crate) fn add_rows<K: 'static, A: Send + 'static, S: Rows<A>>(
         open: Arc::new(open),
         flush: None,
     };
-    let mut graph = input.graph.borrow_mut();
+    let mut graph = graph.borrow_mut();
     let index = graph.add_store(store);
+    graph.graces.push((owner, rows.grace_ms));
     graph.nodes[owner].stores.push(index);
     graph.nodes[owner].old_values = OldValues::Store(index);
 }
 
 /// The handle of the table that `node` makes.
 pub(crate) fn result<K: 'static, A: Send + 'static, S: Rows<A>>(
-    input: &KStream<K, impl Sized>,
+    graph: &SharedGraph,
     node: NodeId,
     store: StoreIndex,
     windowed: SharedCodec<Windowed<K>>,
     value: SharedCodec<A>,
 ) -> KTable<Windowed<K>, A> {
-    let graph = Rc::clone(&input.graph);
+    let graph = Rc::clone(graph);
     let key = Known::Codec(windowed.clone());
     let stream = KStream { graph, node, key, value: Known::Codec(value), rekeyed: false };
     KTable { stream, lookup: in_rows::<K, A, S>(store), key: windowed }

@@ -24,7 +24,7 @@ pub(crate) enum TimeKind {
 
 impl TimeKind {
     /// How long rows are needed.
-    fn least_retention_ms(self) -> i64 {
+    pub(super) fn least_retention_ms(self) -> i64 {
         match self {
             Self::Time(windows) => windows.size_ms.saturating_add(windows.grace_ms),
             Self::Sliding(windows) => windows.difference_ms.saturating_mul(2).saturating_add(windows.grace_ms),
@@ -39,13 +39,17 @@ impl TimeKind {
         }
     }
 
-    fn store(self, emit: Emit, retention_ms: i64) -> RowStore {
+    pub(super) fn store(self, emit: Emit, retention_ms: i64) -> RowStore {
         let segment_ms = match self {
             // What closes at one time is in one segment.
             Self::Time(windows) if emit == Emit::OnClose => windows.advance_ms,
             _ => RowStore::segment_ms(retention_ms),
         };
-        RowStore { retention_ms, segment_ms, emit }
+        let grace_ms = match self {
+            Self::Time(windows) => windows.grace_ms,
+            Self::Sliding(windows) => windows.grace_ms,
+        };
+        RowStore { retention_ms, segment_ms, emit, grace_ms }
     }
 }
 

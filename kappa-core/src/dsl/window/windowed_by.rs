@@ -1,9 +1,11 @@
 //! Which windows records are aggregated over.
 
 use super::time::TimeKind;
-use super::{SessionWindowedKStream, TimeWindowedKStream};
-use crate::dsl::KGroupedStream;
-use crate::topology::TopologyError;
+use super::{
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, TimeWindowedCogroupedKStream, TimeWindowedKStream,
+};
+use crate::dsl::{CogroupedKStream, KGroupedStream};
+use crate::topology::{SharedGraph, TopologyError};
 use crate::window::{SessionWindows, SlidingWindows, TimeWindows};
 
 mod sealed {
@@ -17,6 +19,13 @@ mod sealed {
 pub trait Windows: sealed::Sealed {
     /// What a grouped stream becomes.
     type Stream<K, V>;
+
+    /// What cogrouped streams become.
+    type Cogrouped<K, A>;
+
+    /// Puts cogrouped streams' records into these windows.
+    #[doc(hidden)]
+    fn over_cogrouped<K: 'static, A: Send + 'static>(self, cogrouped: CogroupedKStream<K, A>) -> Self::Cogrouped<K, A>;
 
     /// Puts a grouped stream's records into these windows.
     #[doc(hidden)]
@@ -57,47 +66,90 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     }
 }
 
-impl<K: 'static, V: 'static> KGroupedStream<K, V> {
-    /// Notes an error where lengths make no sense.
-    fn check_windows(&self, what: &str, sound: bool, rule: &'static str) {
-        if !sound {
-            let windows = what.to_owned();
-            self.stream.graph.borrow_mut().errors.push(TopologyError::Windows { windows, rule });
-        }
+/// Notes an error where lengths make no sense.
+fn check(graph: &SharedGraph, windows: &impl std::fmt::Debug, sound: bool, rule: &'static str) {
+    if !sound {
+        graph.borrow_mut().errors.push(TopologyError::Windows { windows: format!("{windows:?}"), rule });
+    }
+}
+
+impl TimeWindows {
+    fn checked(self, graph: &SharedGraph) -> Self {
+        let Self { size_ms, advance_ms, grace_ms, unlimited_ms } = self;
+        let sound =
+            size_ms > 0 && (1..=size_ms).contains(&advance_ms) && grace_ms >= 0 && unlimited_ms.unwrap_or(0) >= 0;
+        let rule = "the size is at least 1 ms, the advance from 1 ms to the size, grace and start not negative";
+        check(graph, &self, sound, rule);
+        if sound { self } else { Self::tumbling(1) }
+    }
+}
+
+impl SlidingWindows {
+    fn checked(self, graph: &SharedGraph) -> Self {
+        let sound = self.difference_ms > 0 && self.grace_ms >= 0;
+        check(graph, &self, sound, "the difference is at least 1 ms, the grace not negative");
+        self
+    }
+}
+
+impl SessionWindows {
+    fn checked(self, graph: &SharedGraph) -> Self {
+        let sound = self.gap_ms > 0 && self.grace_ms >= 0;
+        check(graph, &self, sound, "the gap is at least 1 ms, the grace not negative");
+        self
     }
 }
 
 impl Windows for TimeWindows {
     type Stream<K, V> = TimeWindowedKStream<K, V>;
+    type Cogrouped<K, A> = TimeWindowedCogroupedKStream<K, A>;
+
+    fn over_cogrouped<K: 'static, A: Send + 'static>(
+        self,
+        cogrouped: CogroupedKStream<K, A>,
+    ) -> TimeWindowedCogroupedKStream<K, A> {
+        let kind = TimeKind::Time(self.checked(&cogrouped.graph()));
+        TimeWindowedCogroupedKStream { cogrouped, kind }
+    }
 
     fn over<K: 'static, V: 'static>(self, grouped: &KGroupedStream<K, V>) -> TimeWindowedKStream<K, V> {
-        let Self { size_ms, advance_ms, grace_ms, unlimited_ms } = self;
-        let sound = size_ms > 0 && (1..=size_ms).contains(&advance_ms) && grace_ms >= 0 && unlimited_ms >= Some(0);
-        let sound =
-            sound || (unlimited_ms.is_none() && size_ms > 0 && (1..=size_ms).contains(&advance_ms) && grace_ms >= 0);
-        let rule = "the size is at least 1 ms, the advance from 1 ms to the size, grace and start not negative";
-        grouped.check_windows(&format!("{self:?}"), sound, rule);
-        let kind = if sound { self } else { Self::tumbling(1) };
-        TimeWindowedKStream::new(grouped.stream.clone(), TimeKind::Time(kind))
+        let kind = TimeKind::Time(self.checked(&grouped.stream.graph));
+        TimeWindowedKStream::new(grouped.stream.clone(), kind)
     }
 }
 
 impl Windows for SlidingWindows {
     type Stream<K, V> = TimeWindowedKStream<K, V>;
+    type Cogrouped<K, A> = TimeWindowedCogroupedKStream<K, A>;
+
+    fn over_cogrouped<K: 'static, A: Send + 'static>(
+        self,
+        cogrouped: CogroupedKStream<K, A>,
+    ) -> TimeWindowedCogroupedKStream<K, A> {
+        let kind = TimeKind::Sliding(self.checked(&cogrouped.graph()));
+        TimeWindowedCogroupedKStream { cogrouped, kind }
+    }
 
     fn over<K: 'static, V: 'static>(self, grouped: &KGroupedStream<K, V>) -> TimeWindowedKStream<K, V> {
-        let sound = self.difference_ms >= 0 && self.grace_ms >= 0;
-        grouped.check_windows(&format!("{self:?}"), sound, "difference and grace are not negative");
-        TimeWindowedKStream::new(grouped.stream.clone(), TimeKind::Sliding(self))
+        let kind = TimeKind::Sliding(self.checked(&grouped.stream.graph));
+        TimeWindowedKStream::new(grouped.stream.clone(), kind)
     }
 }
 
 impl Windows for SessionWindows {
     type Stream<K, V> = SessionWindowedKStream<K, V>;
+    type Cogrouped<K, A> = SessionWindowedCogroupedKStream<K, A>;
+
+    fn over_cogrouped<K: 'static, A: Send + 'static>(
+        self,
+        cogrouped: CogroupedKStream<K, A>,
+    ) -> SessionWindowedCogroupedKStream<K, A> {
+        let windows = self.checked(&cogrouped.graph());
+        SessionWindowedCogroupedKStream { cogrouped, windows }
+    }
 
     fn over<K: 'static, V: 'static>(self, grouped: &KGroupedStream<K, V>) -> SessionWindowedKStream<K, V> {
-        let sound = self.gap_ms > 0 && self.grace_ms >= 0;
-        grouped.check_windows(&format!("{self:?}"), sound, "the gap is at least 1 ms, the grace not negative");
-        SessionWindowedKStream::new(grouped.stream.clone(), self)
+        let windows = self.checked(&grouped.stream.graph);
+        SessionWindowedKStream::new(grouped.stream.clone(), windows)
     }
 }

@@ -78,6 +78,7 @@ impl<'h> Kit<'h> {
             isolation,
             buffer_bytes: 8 << 20,
             wait_max: Duration::from_millis(20),
+            ahead_records: 10_000,
         };
         Reader {
             harness: self.harness,

@@ -16,6 +16,8 @@ use kappa_state::{BufferedStore, Direction, StateError};
 use std::ops::{Bound, ControlFlow};
 
 type Rows = BufferedStore<Vec<u8>>;
+/// A row's key, and its value.
+type Row = (Vec<u8>, Vec<u8>);
 
 /// How many entries are taken out at once.
 const BATCH: usize = 256;
@@ -162,16 +164,14 @@ struct Walk {
 impl Walk {
     /// The next entries whose windows are over, up to a batch of them. `from` is the row met last, and empty at first: that is
     /// the key of the row that is no entry.
-    fn closed(&mut self, rows: &mut Rows, from: &mut Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn closed(&mut self, rows: &mut Rows, from: &mut Vec<u8>) -> Result<Vec<Row>, StateError> {
         let mut closed = Vec::new();
         let start = from.clone();
-        let mut stopped = false;
         rows.scan(Bound::Excluded(&start), Bound::Unbounded, Direction::Forward, &mut |row, values, _| {
             let Some((time_ms, left, _)) = split_key(row) else { return ControlFlow::Continue(()) };
             self.oldest_ms = time_ms;
             if self.open == [true, true] || closed.len() == BATCH {
-                stopped = self.open == [true, true];
-                self.done = stopped;
+                self.done = self.open == [true, true];
                 return ControlFlow::Break(());
             }
             from.clear();
@@ -179,6 +179,11 @@ impl Walk {
             let ahead_ms = if left { self.windows.after_ms } else { self.windows.before_ms };
             if time_ms.saturating_add(ahead_ms).saturating_add(self.windows.grace_ms) >= self.now_ms {
                 self.open[usize::from(left)] = true;
+                // Kafka Streams goes from value to value, and stops at the next one, also of the same row.
+                if self.open == [true, true] && values_of(values).nth(1).is_some() {
+                    self.done = true;
+                    return ControlFlow::Break(());
+                }
             } else {
                 closed.push((row.to_vec(), values.clone()));
             }

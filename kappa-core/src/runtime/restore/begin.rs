@@ -10,7 +10,7 @@ use crate::runtime::metadata::OffsetMetadata;
 use crate::runtime::rules::Rule;
 use crate::runtime::settings::BadRecords;
 use crate::runtime::shared::Holder;
-use crate::task::{CallPool, TaskScope};
+use crate::task::TaskScope;
 use kappa_state::StoreId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -138,7 +138,8 @@ impl Restorer {
             return Ok(());
         }
         let scope = TaskScope {
-            calls: Arc::new(CallPool),
+            calls: Arc::clone(&self.settings.calls),
+            globals: self.globals.clone(),
             undo_records: self.settings.failed_records != BadRecords::Fail,
             name: &self.jobs[at].name,
             partition: id.partition,

@@ -25,7 +25,7 @@ use super::settings::Settings;
 use super::shared::{RestoreRequest, Shared};
 use crate::Error;
 use crate::log::{Fetch, FetchOptions, GroupOffsets, Isolation, SharedLog, Topics};
-use crate::task::{Program, TaskProcessor};
+use crate::task::{Globals, Program, TaskProcessor};
 use kappa_state::StateBackend;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,15 @@ const JOBS: usize = 16;
 const FETCH_WAIT_MAX: Duration = Duration::from_millis(10);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What a process keeps.
+#[derive(Debug, Clone)]
+pub struct LocalState {
+    /// Where its stores live.
+    pub backend: Arc<dyn StateBackend>,
+    /// Its global tables.
+    pub globals: Globals,
+}
+
 /// One restore thread as a state machine.
 #[derive(Debug)]
 pub struct Restorer {
@@ -45,6 +54,7 @@ pub struct Restorer {
     settings: Arc<Settings>,
     shared: Arc<Shared>,
     state: Arc<dyn StateBackend>,
+    globals: Globals,
     fetch: Box<dyn Fetch>,
     offsets: Box<dyn GroupOffsets>,
     topics: Box<dyn Topics>,
@@ -87,7 +97,7 @@ struct StoreReading {
     position: i64,
     records: u64,
     done: bool,
-    /// Another store's changelog is read alone.
+    /// Other stores' changelogs are read first.
     paused: bool,
 }
 
@@ -100,13 +110,14 @@ impl Restorer {
         layout: Arc<AppLayout>,
         settings: Arc<Settings>,
         shared: Arc<Shared>,
-        state: Arc<dyn StateBackend>,
+        LocalState { backend: state, globals }: LocalState,
     ) -> Result<Self, Error> {
         let fetch = log.fetch(FetchOptions {
             client_id: format!("{}-restore-{index}", layout.application_id),
             isolation: Isolation::ReadCommitted,
             buffer_bytes: settings.fetch_bytes,
             wait_max: FETCH_WAIT_MAX,
+            ahead_records: 10_000,
         })?;
         let offsets = log.group_offsets(&layout.application_id)?;
         let topics = log.topics()?;
@@ -117,6 +128,7 @@ impl Restorer {
             settings,
             shared,
             state,
+            globals,
             fetch,
             offsets,
             topics,
@@ -132,7 +144,10 @@ impl Restorer {
             self.accept(request, now_ms);
         }
         self.drop_stale()?;
-        self.begin_waiting(now_ms)?;
+        // No task runs before the global tables are what they were when this process started.
+        if self.globals.is_ready() {
+            self.begin_waiting(now_ms)?;
+        }
         let reading = self.jobs.iter().any(|job| matches!(job.stage, Stage::Reading(_)));
         if reading {
             self.read(now_ms, max_wait)?;
@@ -203,6 +218,16 @@ impl Restorer {
 impl Job {
     fn is_complete(&self) -> bool {
         matches!(&self.stage, Stage::Reading(reading) if reading.stores.iter().all(|store| store.done))
+    }
+
+    /// Whether a step is still being written: others are read meanwhile.
+    fn is_writing(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Waiting { .. } => false,
+            Stage::Reading(Reading { processor, stores, .. }) => {
+                stores.iter().any(|store| processor.store(store.store).is_writing_restored())
+            }
+        }
     }
 
     fn tokens(&self) -> Vec<u32> {

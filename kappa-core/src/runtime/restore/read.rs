@@ -18,7 +18,7 @@ use std::time::Duration;
 impl Restorer {
     pub(super) fn read(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
         self.make_room()?;
-        let done = self.jobs.iter().all(|job| job.is_complete());
+        let done = self.jobs.iter_mut().all(|job| job.is_complete() && !job.is_writing());
         let wait = if done { Duration::ZERO } else { max_wait };
         let polled = match self.fetch.poll(self.settings.poll_records, wait) {
             Ok(polled) => polled,
@@ -68,20 +68,20 @@ impl Restorer {
             if plan.end {
                 store.end_write_restored()?;
             }
-            if plan.write == Some(reading.token) {
+            if plan.write.contains(&reading.token) {
                 store.begin_write_restored()?;
             }
             Ok(())
         })?;
-        self.read_alone(plan.alone)
+        self.read_few(plan.few.as_deref())
     }
 
-    /// Reads this store's changelog and no other, or all.
-    fn read_alone(&mut self, token: Option<u32>) -> Result<(), Error> {
+    /// Reads these stores' changelogs and no others, or all.
+    fn read_few(&mut self, few: Option<&[u32]>) -> Result<(), Error> {
         let mut stop = Vec::new();
         let mut go = Vec::new();
         self.each_store(|reading, _| {
-            let paused = token.is_some_and(|token| token != reading.token);
+            let paused = few.is_some_and(|few| !few.contains(&reading.token));
             if paused != std::mem::replace(&mut reading.paused, paused) {
                 if paused { stop.push(reading.token) } else { go.push(reading.token) }
             }
@@ -131,7 +131,7 @@ impl Restorer {
     }
 
     pub(super) fn hand_over_finished(&mut self, now_ms: i64) -> Result<(), Error> {
-        let finished: Vec<Job> = self.jobs.extract_if(.., |job| job.is_complete()).collect();
+        let finished: Vec<Job> = self.jobs.extract_if(.., |job| job.is_complete() && !job.is_writing()).collect();
         for mut job in finished {
             let tokens = job.tokens();
             self.forget(&tokens)?;

@@ -1,8 +1,9 @@
 //! How much a restorer keeps in memory, and which store is to be read or written next.
 //!
 //! A step that is written is a sorted file, and files of a store are merged: few large ones cost least. So what is gathered of
-//! all stores shares one bound, and from half of it on only the store that has most is read, until it is done or the bound is
-//! reached and its step is written.
+//! all stores shares one bound, and from half of it on only the stores that have most are read, until they are done or the bound
+//! is reached and the largest step is written. Two are read, not one, so that while the answer of the one is awaited that of the
+//! other is taken in.
 
 use kappa_state::RestoringBytes;
 
@@ -20,28 +21,39 @@ pub(super) struct Holding {
 pub(super) struct Plan {
     /// Wait for the steps under way.
     pub(super) end: bool,
-    /// Begin to write this store's step.
-    pub(super) write: Option<u32>,
-    /// Read this store's changelog and no other; `None`: all.
-    pub(super) alone: Option<u32>,
+    /// Begin to write these stores' steps.
+    pub(super) write: Vec<u32>,
+    /// Read these stores' changelogs and no others; `None`: all.
+    pub(super) few: Option<Vec<u32>>,
 }
+
+/// Stores that are read where not all are.
+const FEW: usize = 2;
 
 /// Plans for what is held now.
 pub(super) fn plan(stores: &[Holding], bound: usize) -> Plan {
     let gathered: usize = stores.iter().map(|store| store.bytes.gathered).sum();
     let writing: usize = stores.iter().map(|store| store.bytes.writing).sum();
     let full = gathered + writing >= bound;
-    // Of equal ones the first.
-    let largest = |stores: &mut dyn Iterator<Item = &Holding>| {
-        let most =
-            stores.filter(|store| store.bytes.gathered > 0).min_by_key(|store| usize::MAX - store.bytes.gathered);
-        most.map(|store| store.token)
-    };
-    Plan {
-        end: full && writing > 0,
-        write: if full && gathered >= bound / 2 { largest(&mut stores.iter()) } else { None },
-        alone: if gathered >= bound / 2 { largest(&mut stores.iter().filter(|store| !store.done)) } else { None },
+    let mut by_size: Vec<&Holding> = stores.iter().filter(|store| store.bytes.gathered > 0).collect();
+    // Of equal ones the first; the sort is stable.
+    by_size.sort_by_key(|store| usize::MAX - store.bytes.gathered);
+    // What is complete need not wait for others; a little is written together with the end of the restore.
+    let complete = by_size.iter().filter(|store| store.done && store.bytes.gathered > bound / 16);
+    let complete = complete.filter(|store| store.bytes.writing == 0);
+    let mut write: Vec<u32> = complete.map(|store| store.token).collect();
+    if full
+        && gathered >= bound / 2
+        && let Some(largest) = by_size.first()
+        && !write.contains(&largest.token)
+    {
+        write.push(largest.token);
     }
+    let few = (gathered >= bound / 2).then(|| {
+        let reading = by_size.iter().filter(|store| !store.done);
+        reading.take(FEW).map(|store| store.token).collect::<Vec<_>>()
+    });
+    Plan { end: full && writing > 0, write, few: few.filter(|few| !few.is_empty()) }
 }
 
 #[cfg(test)]
@@ -63,11 +75,11 @@ mod tests {
                 if plan.end {
                     store.bytes.writing = 0;
                 }
-                if plan.write == Some(store.token) {
+                if plan.write.contains(&store.token) {
                     steps.push((at, store.bytes.gathered));
                     store.bytes = RestoringBytes { gathered: 0, writing: store.bytes.gathered };
                 }
-                if plan.alone.is_none_or(|token| token == store.token) && left[at] > 0 {
+                if plan.few.as_ref().is_none_or(|few| few.contains(&store.token)) && left[at] > 0 {
                     left[at] -= 1;
                     store.bytes.gathered += 1;
                 }
@@ -92,9 +104,9 @@ mod tests {
 
     #[test]
     fn steps_are_few_and_large() {
-        // Four stores, each of which fills the bound: 16 steps, were they written when all have a quarter.
+        // Four stores, each of which fills the bound: 16 steps, were all read all the time; 9, were one read at a time.
         let steps = restore(&[64; 4], 64);
-        assert!(steps.len() <= 9, "{steps:?}");
+        assert!(steps.len() <= 12, "{steps:?}");
         for at in 0..4 {
             let of: Vec<usize> = steps.iter().filter(|step| step.0 == at).map(|step| step.1).collect();
             assert_eq!(of.iter().sum::<usize>(), 64, "{steps:?}");

@@ -1,0 +1,16 @@
+//! `nexmark [EVENTS] [SEED]`: runs the queries in memory over made-up events and prints how many results there are, with
+//! their digest.
+
+use nexmark::{Query, run};
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let events = arguments.next().map_or(Ok(20_000), |text| text.parse())?;
+    let seed = arguments.next().map_or(Ok(1), |text| text.parse())?;
+    for query in Query::ALL {
+        let (rows, digest) = run(query, events, seed)?;
+        println!("{} {rows} {digest}", query.name());
+    }
+    Ok(())
+}
