@@ -21,6 +21,7 @@ mod suppress_window;
 mod table_group;
 mod table_ops;
 mod time_window;
+mod timestamps;
 mod to_table;
 mod versioned_store;
 mod windows;
@@ -50,6 +51,7 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("table_group", &table_group::TableGroup),
     ("table_ops", &table_ops::TableOps),
     ("time_window", &time_window::TimeWindow),
+    ("timestamps", &timestamps::TimestampRules),
     ("to_table", &to_table::ToTable),
     ("versioned_store", &versioned_store::VersionedStore),
 ];
