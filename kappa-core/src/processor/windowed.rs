@@ -150,7 +150,7 @@ impl<K: 'static, A: Send + 'static, S: WindowRows<A>> WindowTable<K, A, S> {
         let passes = self.passes_updates(cx);
         let holds = !cx.state.at_once && self.emit == Emit::OnUpdate && self.next.is_some();
         let heads = !headers.is_empty() || cx.state.holds_headers(self.slot);
-        if !(passes || holds && heads) {
+        if !(passes || (holds && heads)) {
             return Ok(());
         }
         let mut key = cx.state.take_scratch();

@@ -171,6 +171,11 @@ fn check(graph: &Graph) -> Result<(), TopologyError> {
     if graph.nodes.is_empty() {
         return Err(TopologyError::Empty);
     }
+    let mut names: Vec<&str> = graph.stores.iter().filter(|store| store.needed).map(|store| &*store.name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(TopologyError::DuplicateName { what: "store", name: twice[0].to_owned() });
+    }
     for node in &graph.nodes {
         let ends_here = matches!(node.kind, Kind::Sink { .. }) || node.terminal;
         let kept = node.stores.iter().any(|store| graph.stores[*store].needed);

@@ -177,7 +177,9 @@ impl Graph {
     /// Adds a store.
     pub(crate) fn add_store(&mut self, store: Store) -> StoreIndex {
         self.check_name("store", &store.name);
-        if self.stores.iter().any(|other| other.name == store.name) {
+        // A topic's table has a store of the topic's name only where something needs it: whether it does is known at the end.
+        let may_not_be = |store: &Store| store.table_of.is_some() && !store.needed;
+        if !may_not_be(&store) && self.stores.iter().any(|other| other.name == store.name && !may_not_be(other)) {
             self.errors.push(TopologyError::DuplicateName { what: "store", name: store.name.clone() });
         }
         self.stores.push(store);

@@ -197,5 +197,5 @@ fn windows_that_make_no_sense_are_refused() {
     assert!(refused(&|app| grouped(app).windowed_by(TimeWindows::unlimited(0)).emit_on_close().count("c").to("out")));
     let by_name = |app: &mut TopologyBuilder| app.table("in", utf8(), utf8());
     let never = Suppressed::until_time_limit(-1);
-    assert!(refused(&|app| by_name(app).suppress("s", never.clone()).to("out")));
+    assert!(refused(&|app| by_name(app).suppress("s", never).to("out")));
 }

@@ -30,14 +30,6 @@ enum Until<K> {
     Limit(i64),
 }
 
-impl<K> Clone for Until<K> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K> Copy for Until<K> {}
-
 impl<K> Suppressed<Windowed<K>> {
     /// Until windows close: of each only the final result goes on, when time has passed its end by the grace. Deletions don't.
     ///
@@ -71,12 +63,21 @@ impl<K> Suppressed<K> {
     }
 }
 
-impl<K> Clone for Suppressed<K> {
+impl<K> Clone for Until<K> {
     fn clone(&self) -> Self {
-        let until = self.until;
-        Self { until, ..*self }
+        *self
     }
 }
+
+impl<K> Copy for Until<K> {}
+
+impl<K> Clone for Suppressed<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Suppressed<K> {}
 
 impl<K> fmt::Debug for Suppressed<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,7 +147,7 @@ impl<K: 'static, V: Send + 'static> KTable<K, V> {
                 sends_old: assembly.sends_old(node),
                 key: node_key.clone(),
                 value: node_value.clone(),
-                suppressed: suppressed.clone(),
+                suppressed,
                 wait_ms,
                 known: None,
                 held: BTreeSet::new(),
@@ -294,9 +295,8 @@ impl<K: 'static, V: Send + 'static> Suppress<K, V> {
         let Some(entry) = self.entry(&key, cx)? else {
             return Err(self.error("what it holds back is not in its store: a bug in kappa"));
         };
-        let value = |bytes: &'_ Option<Vec<u8>>| bytes.is_some();
         let is_final = matches!(self.suppressed.until, Until::Close(_));
-        if let Some(decoded) = Lazy::encoded(&self.key, Some(&key)).filter(|_| value(&entry.new) || !is_final) {
+        if let Some(decoded) = Lazy::encoded(&self.key, Some(&key)).filter(|_| entry.new.is_some() || !is_final) {
             let new = entry.new.as_deref().and_then(|bytes| Lazy::encoded(&self.value, Some(bytes)));
             let old = entry.old.as_deref().and_then(|bytes| Lazy::encoded(&self.value, Some(bytes)));
             let old = old.as_ref().filter(|_| self.sends_old);
