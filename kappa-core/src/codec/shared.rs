@@ -12,6 +12,8 @@ pub(crate) struct SharedCodec<T> {
     pub(crate) id: CodecId,
     /// The codec's type and the value's, for fingerprints and messages.
     pub(crate) name: Arc<str>,
+    /// Keys are partitioned by all of their bytes.
+    pub(super) whole: bool,
 }
 
 /// Which bytes stand for which values: two places that read one topic must agree on it.
@@ -26,7 +28,15 @@ impl<T: 'static> SharedCodec<T> {
     pub(crate) fn new<C: Codec<T>>(codec: C) -> Self {
         let id = codec.id();
         let name = format!("{} of {}", type_name::<C>(), type_name::<T>()).into();
-        Self { codec: Arc::new(codec), id, name }
+        const PROBE: [u8; 64] = [0; 64];
+        let whole = codec.partition_by(&PROBE).len() == PROBE.len();
+        Self { codec: Arc::new(codec), id, name, whole }
+    }
+
+    /// What a key is partitioned by, of its bytes.
+    #[inline]
+    pub(crate) fn partition_by<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        if self.whole { bytes } else { self.codec.partition_by(bytes) }
     }
 
     pub(crate) fn form(&self) -> Form {
@@ -41,7 +51,7 @@ impl<T: 'static> SharedCodec<T> {
 
 impl<T> Clone for SharedCodec<T> {
     fn clone(&self) -> Self {
-        Self { codec: Arc::clone(&self.codec), id: self.id, name: Arc::clone(&self.name) }
+        Self { codec: Arc::clone(&self.codec), id: self.id, name: Arc::clone(&self.name), whole: self.whole }
     }
 }
 

@@ -160,14 +160,14 @@ impl<K: 'static> Codec<K> for Inner<K> {
 pub(crate) fn shared_time_windowed<K: 'static>(key: &SharedCodec<K>, size_ms: i64) -> SharedCodec<Windowed<K>> {
     let codec = Arc::new(TimeWindowed { key: Inner(Arc::clone(&key.codec)), size_ms });
     let id = codec.id();
-    SharedCodec { codec, id, name: format!("{} in windows of {size_ms} ms", key.name).into() }
+    SharedCodec { codec, id, name: format!("{} in windows of {size_ms} ms", key.name).into(), whole: false }
 }
 
 /// The codec of keys in sessions, whose keys `key` writes.
 pub(crate) fn shared_session_windowed<K: 'static>(key: &SharedCodec<K>) -> SharedCodec<Windowed<K>> {
     let codec = Arc::new(SessionWindowed { key: Inner(Arc::clone(&key.codec)) });
     let id = codec.id();
-    SharedCodec { codec, id, name: format!("{} in sessions", key.name).into() }
+    SharedCodec { codec, id, name: format!("{} in sessions", key.name).into(), whole: false }
 }
 
 /// What stands before the last eight bytes, and the time in them.

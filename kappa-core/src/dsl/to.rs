@@ -134,7 +134,7 @@ impl<K: 'static, V: 'static> Sink<K, V> {
             Some(value) => value.write(&self.value, bytes),
             None => Ok(false),
         };
-        let by = key.map(|key| self.key.codec.partition_by(key));
+        let by = key.map(|key| self.key.partition_by(key));
         let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, (key, by), value);
         sent.map_err(|error| unencodable(&self.name, "value", &error))
     }

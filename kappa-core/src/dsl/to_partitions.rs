@@ -102,7 +102,7 @@ impl<K: 'static, V: 'static, F> Partitioned<K, V, F> {
         };
         match partitions {
             Partitions::ByKey => {
-                let by = key.map(|key| self.key.codec.partition_by(key));
+                let by = key.map(|key| self.key.partition_by(key));
                 let sent = cx.out.send(self.output, record.timestamp_ms, record.headers, (key, by), value);
                 sent.map_err(|error| unencodable(&self.name, "value", &error))
             }

@@ -80,6 +80,8 @@ pub(crate) struct TaskState {
     pub(crate) times: OperatorTimes,
     /// For each store the headers of the last record behind a change that is held back, where it had any.
     held_headers: Vec<HashMap<Vec<u8>, Headers>>,
+    /// Any were ever held.
+    any_headers: bool,
     /// Key-value stores are read as they were last passed on, not as they are.
     pub(crate) reads_staged: bool,
     /// Counts aborts: what operators keep in memory for longer than a transaction goes with it.
@@ -107,6 +109,7 @@ impl TaskState {
     ) -> Self {
         Self {
             held_headers: stores.iter().map(|_| HashMap::new()).collect(),
+            any_headers: false,
             stores,
             joints,
             calls,
@@ -128,7 +131,16 @@ impl TaskState {
     }
 
     /// The record behind a change that is held back had these headers.
+    #[inline]
     pub(crate) fn hold_headers(&mut self, slot: usize, key: &[u8], headers: &Headers) {
+        if self.any_headers || !headers.is_empty() {
+            self.hold_or_forget(slot, key, headers);
+        }
+    }
+
+    #[cold]
+    fn hold_or_forget(&mut self, slot: usize, key: &[u8], headers: &Headers) {
+        self.any_headers = true;
         let held = &mut self.held_headers[slot];
         if !headers.is_empty() {
             held.insert(key.to_vec(), headers.clone());

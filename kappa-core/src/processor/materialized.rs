@@ -49,6 +49,7 @@ impl<K, V> Clone for Materialized<K, V> {
 
 impl<K: 'static, V: Send + 'static> Materialized<K, V> {
     /// Tells what is downstream that `key` has changed because of `record`, now or at the next flush.
+    #[inline]
     pub(crate) fn changed<W>(
         &self,
         key: &[u8],
@@ -61,6 +62,18 @@ impl<K: 'static, V: Send + 'static> Materialized<K, V> {
             let overdue = cx.store::<V>(self.slot).over_cache() && cx.state.may_flush();
             return if overdue { self.flush(cx) } else { Ok(()) };
         }
+        self.changed_now(key, record, timestamp_ms, cx)
+    }
+
+    /// As `changed`, at once.
+    #[inline(never)]
+    fn changed_now<W>(
+        &self,
+        key: &[u8],
+        record: &Record<'_, K, W>,
+        timestamp_ms: i64,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), ProcessError> {
         let Some(next) = &self.next else { return Ok(()) };
         if self.sends_old {
             return self.changed_from(key, record, timestamp_ms, next, cx);

@@ -29,6 +29,8 @@ pub(crate) struct FusedTask {
     pub(crate) state: TaskState,
     /// Each record can be taken back.
     undo_records: bool,
+    /// There is nothing to be done before and after a record: it can't be taken back, and nobody can have made a schedule.
+    is_plain: bool,
     /// Where the output and the times stood before the last record.
     before: (OutputMark, Vec<i64>),
     /// The times as of the last flush; empty once that is known to be committed.
@@ -48,7 +50,9 @@ impl FusedTask {
     ) -> Self {
         let committed = state.save_times();
         let before = (OutputMark::default(), Vec::new());
-        Self { entries, flushes, state, undo_records, before, flushed: Vec::new(), committed, initialised: false }
+        let is_plain = !undo_records && state.processors.is_empty();
+        let (flushed, initialised) = (Vec::new(), false);
+        Self { entries, flushes, state, undo_records, is_plain, before, flushed, committed, initialised }
     }
 
     fn begin_record(&mut self, out: &Output) {
@@ -68,16 +72,19 @@ impl FusedTask {
     /// Work goes on, so what was flushed is committed: else the task would have been told of an abort.
     fn go_on(&mut self) {
         if !self.flushed.is_empty() {
-            self.committed.clear();
-            self.committed.append(&mut self.flushed);
+            self.is_committed();
         }
     }
 
-    /// Initialises the processors, if that has not been done.
+    #[cold]
+    fn is_committed(&mut self) {
+        self.committed.clear();
+        self.committed.append(&mut self.flushed);
+    }
+
+    /// Initialises the processors.
+    #[cold]
     fn init(&mut self, out: &mut Output) -> Result<(), ProcessError> {
-        if self.initialised {
-            return Ok(());
-        }
         self.initialised = true;
         let places = self.state.processors.len();
         let cx = &mut Cx { out, state: &mut self.state, origin: None };
@@ -100,8 +107,13 @@ impl FusedTask {
 impl TaskProcessor for FusedTask {
     fn process(&mut self, source: usize, record: &SourceRecord<'_>, out: &mut Output) -> Result<(), ProcessError> {
         self.go_on();
-        self.init(out)?;
         let origin = Some(Origin { source, offset: record.view.offset });
+        if self.is_plain {
+            return self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin });
+        }
+        if !self.initialised {
+            self.init(out)?;
+        }
         if self.undo_records {
             self.begin_record(out);
         }
@@ -178,7 +190,9 @@ impl TaskProcessor for FusedTask {
         if self.state.processors.is_empty() {
             return Ok(false);
         }
-        self.init(out)?;
+        if !self.initialised {
+            self.init(out)?;
+        }
         self.punctuate(PunctuationType::WallClockTime, now_ms, out)
     }
 
