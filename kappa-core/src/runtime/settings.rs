@@ -87,9 +87,9 @@ pub struct Settings {
     pub registry_topic: String,
     /// `KAPPA_HTTP_ADDR`, for example `0.0.0.0:9090`: where `/metrics`, `/livez` and `/readyz` are served. Unset: nowhere.
     pub http_addr: Option<SocketAddr>,
-    /// `KAPPA_POLL_RECORDS`, default 4,000: records in one batch.
+    /// `KAPPA_POLL_RECORDS`, default 10,000: records in one batch.
     pub poll_records: usize,
-    /// `KAPPA_BUFFERED_RECORDS`, default 4,000: records of one partition waiting to be processed before its reading pauses
+    /// `KAPPA_BUFFERED_RECORDS`, default 20,000: records of one partition waiting to be processed before its reading pauses
     /// (Kafka Streams: `buffered.records.per.partition`).
     pub buffered_records: usize,
     /// `KAPPA_FETCH_BYTES`, default 64 MiB a stream thread: records fetched ahead.
@@ -131,8 +131,8 @@ impl Default for Settings {
             replication_factor: None,
             registry_topic: "kappa-registry".into(),
             http_addr: None,
-            poll_records: 4_000,
-            buffered_records: 4_000,
+            poll_records: 10_000,
+            buffered_records: 20_000,
             fetch_bytes: 64 * 1024 * 1024,
             revoke_wait_ms: 5_000,
             offset_refresh_ms: 6 * 3_600 * 1_000,
