@@ -35,7 +35,7 @@ const SEND_BYTES: usize = 1024 * 1024;
 const SLICE_RECORDS: usize = 2_000;
 /// Also how long a partition that is new to a reader waits for its first turn, and a join for the end of an input.
 const FETCH_WAIT_MAX: Duration = Duration::from_millis(100);
-/// With 1,000 or 4,000 a drain takes twice as long: the client waits before it asks again.
+/// With a tenth of it a drain of q2 takes twice as long (5.3 s in place of 2.8 for 1.84 M bids).
 const FETCH_AHEAD_RECORDS: usize = 10_000;
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
