@@ -9,6 +9,7 @@ mod foreign_keys;
 mod global_tables;
 mod laziness;
 mod plans;
+mod processor_windows;
 mod processors;
 mod schedules;
 mod stateless;
