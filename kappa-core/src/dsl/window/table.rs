@@ -22,6 +22,9 @@ pub(crate) struct RowStore {
     pub(crate) emit: Emit,
     /// How long after their end windows take late records; for sessions with the gap.
     pub(crate) grace_ms: i64,
+    /// How much longer rows stay where there is a cache, ms. Kafka Streams' operators see in theirs what has expired behind it; how
+    /// long depends on what else is cached there, here it is as far back as an operator looks for a record that is not late.
+    pub(crate) reach_ms: i64,
 }
 
 impl RowStore {
@@ -30,7 +33,13 @@ impl RowStore {
         (retention_ms / 2).max(60_000)
     }
 
-    fn buffer(scope: &TaskScope<'_>, keep_old: bool) -> BufferOptions {
+    /// How long rows are there for readers.
+    fn shown_ms(&self, scope: &TaskScope<'_>) -> i64 {
+        let reach_ms = if scope.cache_bytes_per_store > 0 { self.reach_ms } else { 0 };
+        self.retention_ms.saturating_add(reach_ms)
+    }
+
+    pub(super) fn buffer(scope: &TaskScope<'_>, keep_old: bool) -> BufferOptions {
         BufferOptions { tail_bound: scope.tail_bound, cache_bytes: scope.cache_bytes_per_store, keep_old }
     }
 }
@@ -65,7 +74,8 @@ impl<A: Send + 'static> Rows<A> for WindowStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit, .. } = store;
+        let RowStore { segment_ms, emit, .. } = store;
+        let retention_ms = store.shown_ms(scope);
         let buffer = RowStore::buffer(scope, keep_old);
         let held = emit == Emit::OnClose;
         let options = WindowOptions { buffer, retention_ms, segment_ms, held, retain_duplicates: false };
@@ -88,7 +98,8 @@ impl<A: Send + 'static> Rows<A> for SessionStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit, .. } = store;
+        let RowStore { segment_ms, emit, .. } = store;
+        let retention_ms = store.shown_ms(scope);
         let buffer = RowStore::buffer(scope, keep_old);
         let options = SessionOptions { buffer, retention_ms, segment_ms, held: emit == Emit::OnClose };
         let behind = scope.state.open(&id)?;
