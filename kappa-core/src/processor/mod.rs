@@ -28,7 +28,7 @@ pub(crate) use hosted::{Host, Hosted, ToHosted};
 pub(crate) use join::{JoinSide, Kept, OuterSide, SelfJoin};
 pub use kappa_state::{Direction, Put, Session};
 pub(crate) use log_store::{LogChanges, LogStore};
-pub(crate) use lookup::{Found, Getter, Lookup, decoded, get_from};
+pub(crate) use lookup::{Found, Getter, Lookup, Wanted};
 pub(crate) use materialized::{Flush, LogOnly, Materialized};
 pub use punctuation::{PunctuationType, Schedule};
 pub use session_store::{ProcessorSessionStore, SessionHandle};

@@ -3,7 +3,7 @@
 use super::assembly::Assembly;
 use super::graph::{Graph, Kind, SharedGraph};
 use super::planner::{SubTopology, sub_topologies};
-use super::{GlobalPlan, TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
+use super::{GlobalPlan, TopicRef, TopologyDescription, TopologyError, TopologyPlan, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, GlobalKTable, KStream, KTable};
 use crate::processor::{SessionHandle, StoreHandle, StoredWindows, VersionedHandle, WindowHandle};
@@ -335,9 +335,15 @@ impl Topology {
         Ok(Box::new(task))
     }
 
-    /// The topology as text, in the form of Kafka Streams' `Topology.describe()`; views come last.
+    /// The topology as text, in the very form of Kafka Streams' `Topology.describe()`, for which there are visualisers.
     pub fn describe(&self) -> String {
-        describe::describe(&self.inner.graph, &self.inner.subs, &self.inner.plan.views)
+        self.description().to_string()
+    }
+
+    /// The topology as data: to be drawn ([`TopologyDescription::svg`], [`TopologyDescription::mermaid`]), kept as JSON, and
+    /// compared with another version's.
+    pub fn description(&self) -> TopologyDescription {
+        TopologyDescription::new(&self.inner.graph, &self.inner.subs, &self.inner.plan)
     }
 }
 
@@ -348,6 +354,10 @@ impl Program for Topology {
 
     fn instantiate(&self, sub_topology: usize, scope: &TaskScope<'_>) -> Result<Box<dyn TaskProcessor>, StateError> {
         Topology::instantiate(self, sub_topology, scope)
+    }
+
+    fn description(&self) -> Option<TopologyDescription> {
+        Some(Topology::description(self))
     }
 
     fn check_global(&self, table: usize, key: &[u8], value: Option<&[u8]>) -> Result<(), ProcessError> {

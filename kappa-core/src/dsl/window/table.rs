@@ -3,8 +3,7 @@
 use super::core::{Aggregation, Core};
 use crate::codec::SharedCodec;
 use crate::dsl::{KStream, KTable, Known};
-use crate::processor::{Cx, Emit, Found, Getter, Lookup, Receiver, Slot, WindowRows, WindowTable};
-use crate::record::Lazy;
+use crate::processor::{Cx, Emit, Found, Getter, Lookup, Receiver, Slot, Wanted, WindowRows, WindowTable};
 use crate::task::{ProcessError, TaskScope};
 use crate::topology::{Assembly, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex, StoreKind, erase};
 use crate::window::Windowed;
@@ -231,14 +230,8 @@ struct RowGetter<S> {
 }
 
 impl<K, A: Send + 'static, S: Rows<A>> Getter<K, A> for RowGetter<S> {
-    fn get(
-        &self,
-        _key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, A>,
-    ) -> Result<(), ProcessError> {
-        let (key, window) = bytes.split_at(bytes.len().saturating_sub(S::WINDOW));
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, A>) -> Result<(), ProcessError> {
+        let (key, window) = wanted.bytes.split_at(wanted.bytes.len().saturating_sub(S::WINDOW));
         with(cx.typed::<S>(self.slot).0.row(key, window)?)
     }
 }
