@@ -18,6 +18,7 @@ mod user;
 mod value_processor;
 mod versioned;
 mod windowed;
+mod wrapper;
 
 pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
@@ -41,3 +42,5 @@ pub use value_processor::{ValueContext, ValueProcessor};
 pub(crate) use versioned::VersionedGetter;
 pub use versioned::{ProcessorVersionedStore, VersionedHandle};
 pub(crate) use windowed::{Emit, RowKey, Update, WindowRows, WindowTable};
+pub use wrapper::{Around, AroundSupplier, ProcessorWrapper, WrappedOperator, WrappedRecord, WrapperContext};
+pub(crate) use wrapper::{Wrap, Wrapped};

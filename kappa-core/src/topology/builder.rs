@@ -1,12 +1,12 @@
 //! Building a topology, and what comes of it.
 
 use super::assembly::Assembly;
-use super::graph::{Graph, Kind, SharedGraph};
+use super::graph::{Graph, Kind, NodeId, SharedGraph};
 use super::planner::{SubTopology, sub_topologies};
 use super::{GlobalPlan, TopicRef, TopologyDescription, TopologyError, TopologyPlan, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, GlobalKTable, KStream, KTable};
-use crate::processor::{StoreHandle, VersionedHandle};
+use crate::processor::{ProcessorWrapper, StoreHandle, VersionedHandle, Wrap, WrappedOperator};
 use crate::task::{ProcessError, Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
@@ -132,13 +132,74 @@ impl TopologyBuilder {
         dsl::versioned_processor_store(&self.graph, name, key, value, (history_ms, Some(segment_ms)))
     }
 
+    /// Has `wrapper` wrap every operator of the topology, wherever it is called: see [`ProcessorWrapper`]. A topology has one
+    /// wrapper; the last one counts. Without one there is no cost.
+    ///
+    /// ```
+    /// use kappa_core::{codec::utf8, log::Headers, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{AroundSupplier, ProcessorWrapper, WrappedOperator, WrappedRecord, WrapperContext};
+    /// use std::sync::Arc;
+    ///
+    /// /// Marks what is written with the operator that wrote it.
+    /// struct Stamp;
+    ///
+    /// impl ProcessorWrapper for Stamp {
+    ///     fn wrap(&self, operator: &mut WrappedOperator<'_>) -> Option<AroundSupplier> {
+    ///         if !operator.is_sink() {
+    ///             return None;
+    ///         }
+    ///         Some(Arc::new(|| {
+    ///             Box::new(|record: &WrappedRecord<'_>, cx: &mut WrapperContext<'_, '_>| {
+    ///                 let headers = record.headers.with("written-by", Some(cx.operator().as_bytes()));
+    ///                 cx.pass_on_with(record.timestamp_ms, &headers)
+    ///             })
+    ///         }))
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// app.wrap_processors(Stamp);
+    /// app.stream("in", utf8(), utf8()).to("out");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// driver.input("in", utf8(), utf8()).pipe("key", "value", 10)?;
+    /// let out = driver.take_written();
+    /// assert_eq!(out[0].headers.last("written-by").and_then(|header| header.value.as_deref()), Some(&b"out.sink"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper) {
+        self.graph.borrow_mut().wrapper = Some(Arc::new(wrapper));
+    }
+
+    /// Asks the wrapper about each operator. Sources are none: they have nothing before them.
+    fn wrap(&self) {
+        let Some(wrapper) = self.graph.borrow().wrapper.clone() else { return };
+        let operators: Vec<(NodeId, String, bool)> = (self.graph.borrow().nodes.iter().enumerate())
+            .filter(|(_, node)| !matches!(node.kind, Kind::Source { .. }))
+            .map(|(id, node)| (id, node.name.clone(), matches!(node.kind, Kind::Sink { .. })))
+            .collect();
+        for (node, name, is_sink) in operators {
+            let mut operator = WrappedOperator { graph: &self.graph, name, is_sink, stores: Vec::new() };
+            let Some(supplier) = wrapper.wrap(&mut operator) else { continue };
+            let stores = operator.stores;
+            let mut graph = self.graph.borrow_mut();
+            graph.connect(node, &stores);
+            graph.wraps.push(Wrap { node, supplier, stores });
+        }
+    }
+
     /// Checks the whole and cuts it into sub-topologies.
     pub fn build(self) -> Result<Topology, TopologyError> {
+        if let Some(error) = self.graph.borrow().errors.first() {
+            return Err(error.clone());
+        }
+        // Before the wrapper adds stores: what goes nowhere goes nowhere with one, too.
+        check(&self.graph.borrow())?;
+        self.wrap();
         let graph = self.graph.borrow().clone();
         if let Some(error) = graph.errors.first() {
             return Err(error.clone());
         }
-        check(&graph)?;
         let subs = sub_topologies(&graph)?;
         let mut views: Vec<String> = graph.nodes.iter().filter_map(|node| view(&node.kind)).collect();
         views.sort();
