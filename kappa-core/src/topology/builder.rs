@@ -1,12 +1,12 @@
 //! Building a topology, and what comes of it.
 
 use super::assembly::Assembly;
-use super::graph::{Graph, Kind, NodeId, SharedGraph};
+use super::graph::{Graph, Kind, SharedGraph};
 use super::planner::{SubTopology, sub_topologies};
 use super::{GlobalPlan, TopicRef, TopologyDescription, TopologyError, TopologyPlan, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, GlobalKTable, KStream, KTable};
-use crate::processor::{ProcessorWrapper, StoreHandle, VersionedHandle, Wrap, WrappedOperator};
+use crate::processor::{SessionHandle, StoreHandle, StoredWindows, VersionedHandle, WindowHandle};
 use crate::task::{ProcessError, Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[must_use = "a topology is there when build() is called"]
 #[derive(Default)]
 pub struct TopologyBuilder {
-    graph: SharedGraph,
+    pub(super) graph: SharedGraph,
 }
 
 impl TopologyBuilder {
@@ -132,60 +132,119 @@ impl TopologyBuilder {
         dsl::versioned_processor_store(&self.graph, name, key, value, (history_ms, Some(segment_ms)))
     }
 
-    /// Has `wrapper` wrap every operator of the topology, wherever it is called: see [`ProcessorWrapper`]. A topology has one
-    /// wrapper; the last one counts. Without one there is no cost.
+    /// A window store for processors: values by key and the start of a window, until they expire (Kafka Streams:
+    /// `persistentTimestampedWindowStore`).
     ///
     /// ```
-    /// use kappa_core::{codec::utf8, log::Headers, testing::TestDriver, topology::Topology};
-    /// use kappa_core::processor::{AroundSupplier, ProcessorWrapper, WrappedOperator, WrappedRecord, WrapperContext};
-    /// use std::sync::Arc;
+    /// # use kappa_core::{codec::{i64_be, utf8}, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{Direction, Processor, ProcessorContext, StoredWindows, WindowHandle};
     ///
-    /// /// Marks what is written with the operator that wrote it.
-    /// struct Stamp;
+    /// /// How often a user has failed to log in: in the minute before, minute by minute.
+    /// struct Failures(WindowHandle<String, i64>);
     ///
-    /// impl ProcessorWrapper for Stamp {
-    ///     fn wrap(&self, operator: &mut WrappedOperator<'_>) -> Option<AroundSupplier> {
-    ///         if !operator.is_sink() {
-    ///             return None;
-    ///         }
-    ///         Some(Arc::new(|| {
-    ///             Box::new(|record: &WrappedRecord<'_>, cx: &mut WrapperContext<'_, '_>| {
-    ///                 let headers = record.headers.with("written-by", Some(cx.operator().as_bytes()));
-    ///                 cx.pass_on_with(record.timestamp_ms, &headers)
-    ///             })
-    ///         }))
+    /// impl Processor<String, String> for Failures {
+    ///     type Key = String;
+    ///     type Value = i64;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, String>,
+    ///         cx: &mut ProcessorContext<'_, '_, String, i64>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let (user, now_ms) = (record.key()?, record.timestamp_ms);
+    ///         let minute = now_ms - now_ms % 60_000;
+    ///         let mut failures = cx.window_store(&self.0)?;
+    ///         let count = failures.get(user, minute)?.copied().unwrap_or(0) + 1;
+    ///         failures.put(user, count, minute, now_ms)?;
+    ///         let recent = failures.fetch(user, minute - 60_000, minute, Direction::Forward)?;
+    ///         cx.forward(user.clone(), recent.iter().map(|(_, count)| count).sum())
     ///     }
     /// }
     ///
     /// let mut app = Topology::builder();
-    /// app.wrap_processors(Stamp);
-    /// app.stream("in", utf8(), utf8()).to("out");
+    /// let failures = app.window_store("failures", utf8(), i64_be(), StoredWindows::new(60_000, 3_600_000));
+    /// let named = failures.clone();
+    /// app.stream("failed-logins", utf8(), utf8())
+    ///     .process("recent", &[&named], move || Failures(failures.clone()))
+    ///     .with_codecs(utf8(), i64_be())
+    ///     .to("recent-failures");
     ///
     /// let driver = TestDriver::new(&app.build()?)?;
-    /// driver.input("in", utf8(), utf8()).pipe("key", "value", 10)?;
-    /// let out = driver.take_written();
-    /// assert_eq!(out[0].headers.last("written-by").and_then(|header| header.value.as_deref()), Some(&b"out.sink"[..]));
+    /// let input = driver.input("failed-logins", utf8(), utf8());
+    /// input.pipe("ann", "", 50_000)?;
+    /// input.pipe("ann", "", 61_000)?;
+    /// input.pipe("ann", "", 150_000)?;
+    /// let recent = driver.output("recent-failures", utf8(), i64_be()).read_values()?;
+    /// assert_eq!(recent, [Some(1), Some(2), Some(2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper) {
-        self.graph.borrow_mut().wrapper = Some(Arc::new(wrapper));
+    pub fn window_store<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        windows: StoredWindows,
+    ) -> WindowHandle<K, V> {
+        dsl::window_processor_store(&self.graph, name, SharedCodec::new(key), SharedCodec::new(value), windows)
     }
 
-    /// Asks the wrapper about each operator. Sources are none: they have nothing before them.
-    fn wrap(&self) {
-        let Some(wrapper) = self.graph.borrow().wrapper.clone() else { return };
-        let operators: Vec<(NodeId, String, bool)> = (self.graph.borrow().nodes.iter().enumerate())
-            .filter(|(_, node)| !matches!(node.kind, Kind::Source { .. }))
-            .map(|(id, node)| (id, node.name.clone(), matches!(node.kind, Kind::Sink { .. })))
-            .collect();
-        for (node, name, is_sink) in operators {
-            let mut operator = WrappedOperator { graph: &self.graph, name, is_sink, stores: Vec::new() };
-            let Some(supplier) = wrapper.wrap(&mut operator) else { continue };
-            let stores = operator.stores;
-            let mut graph = self.graph.borrow_mut();
-            graph.connect(node, &stores);
-            graph.wraps.push(Wrap { node, supplier, stores });
-        }
+    /// A session store for processors: values by key and session, kept until the largest end put is `retention_ms` later than
+    /// their own (Kafka Streams: `persistentSessionStore`).
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{Direction, Processor, ProcessorContext, Session, SessionHandle};
+    ///
+    /// /// How long a trip has taken so far; a new one begins when there was nothing for five minutes.
+    /// struct Trips(SessionHandle<String, i64>);
+    ///
+    /// impl Processor<String, String> for Trips {
+    ///     type Key = String;
+    ///     type Value = i64;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, String>,
+    ///         cx: &mut ProcessorContext<'_, '_, String, i64>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let (car, now_ms) = (record.key()?, record.timestamp_ms);
+    ///         let mut trips = cx.session_store(&self.0)?;
+    ///         let mut trip = Session { start_ms: now_ms, end_ms: now_ms };
+    ///         for (before, _) in trips.find(car, now_ms - 300_000, now_ms, Direction::Forward)? {
+    ///             trips.remove(car, before, now_ms)?;
+    ///             trip = Session { start_ms: trip.start_ms.min(before.start_ms), end_ms: trip.end_ms.max(before.end_ms) };
+    ///         }
+    ///         let took_ms = trip.end_ms - trip.start_ms;
+    ///         trips.put(car, trip, took_ms, now_ms)?;
+    ///         cx.forward(car.clone(), took_ms)
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// let trips = app.session_store("trips", utf8(), i64_be(), 3_600_000);
+    /// let named = trips.clone();
+    /// app.stream("positions", utf8(), utf8())
+    ///     .process("trips", &[&named], move || Trips(trips.clone()))
+    ///     .with_codecs(utf8(), i64_be())
+    ///     .to("durations");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// let input = driver.input("positions", utf8(), utf8());
+    /// input.pipe("car", "", 0)?;
+    /// input.pipe("car", "", 200_000)?;
+    /// input.pipe("car", "", 900_000)?;
+    /// let durations = driver.output("durations", utf8(), i64_be()).read_values()?;
+    /// assert_eq!(durations, [Some(0), Some(200_000), Some(0)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn session_store<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        retention_ms: i64,
+    ) -> SessionHandle<K, V> {
+        dsl::session_processor_store(&self.graph, name, SharedCodec::new(key), SharedCodec::new(value), retention_ms)
     }
 
     /// Checks the whole and cuts it into sub-topologies.
