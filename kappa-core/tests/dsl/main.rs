@@ -20,6 +20,7 @@ mod tables;
 mod tools;
 mod versioned;
 mod windows;
+mod wrappers;
 
 use kappa_core::runtime::BadRecords;
 
