@@ -18,7 +18,7 @@ use super::sys::{Admin, Client, Code, GroupPlace, Kind, PartitionList, RawError,
 use crate::log::{
     Append, AppendBatch, AppendOptions, DEFAULT_DEADLINE, LogError, MemberStamp, OffsetCommit, Position, TopicHandle,
 };
-use calls::Calls;
+use calls::{Begun, Calls};
 use conf::conf_of;
 use deliveries::Deliveries;
 use parcels::Parcels;
@@ -32,7 +32,11 @@ mod parcels;
 mod produce;
 
 /// Longer than the transaction's own time-out, after which the log has aborted it.
+/// How long an abort waits for what is on its way.
+const BEFORE_ABORT: Duration = Duration::from_secs(1);
 const BEYOND_TRANSACTION: Duration = Duration::from_secs(5);
+/// For so long records are let go of before it is seen whether that still makes sense.
+const FLUSH_PIECE: Duration = Duration::from_millis(5);
 /// What `init` has at least once it is connected.
 const DEADLINE_LEFT: Duration = Duration::from_millis(500);
 
@@ -176,6 +180,14 @@ impl KafkaAppend {
         self.calls.make(operation, deadline, move || call(&client)).map_err(|error| self.note(error))
     }
 
+    /// Lets go of the records that wait for others while a call is being made, and waits for the call. Offsets come right before a
+    /// commit: its records would wait for the answer first and set out only then.
+    fn send_meanwhile<T>(&self, mut begun: Begun<T>) -> Result<T, LogError> {
+        // A piece at a time: after an error of the call librdkafka sends nothing more, and a flush would wait for its whole time.
+        while !begun.is_done() && self.client.flush(FLUSH_PIECE).is_err() {}
+        begun.wait()
+    }
+
     /// A topic's number of partitions.
     fn look_up(&self, name: &str) -> Result<i32, LogError> {
         let admin = Admin::new(self.client.clone(), DEFAULT_DEADLINE);
@@ -273,13 +285,15 @@ impl Append for KafkaAppend {
             instance_id: member.instance_id.clone(),
         };
         let (offsets, deadline) = (offsets.to_vec(), self.options.transaction_timeout);
-        let sent = self.call(OPERATION, deadline, move |client| {
+        let client = self.client.clone();
+        let begun = self.calls.begin(OPERATION, deadline, move || {
             let mut list = PartitionList::new();
             for OffsetCommit { partition, offset, metadata } in &offsets {
                 list.add_with_metadata(&partition.topic, partition.partition, *offset, metadata);
             }
             client.send_offsets(&list, &place, deadline)
-        })?;
+        });
+        let sent = begun.and_then(|begun| self.send_meanwhile(begun)).map_err(|error| self.note(error))?;
         sent.map_err(|error| self.failed(During::Transaction, OPERATION, deadline, &error))
     }
 
@@ -308,7 +322,16 @@ impl Append for KafkaAppend {
             _ => self.expect("abort", &State::Open)?,
         }
         let deadline = self.ending();
-        let result = self.call("abort", deadline, move |client| client.abort_transaction(deadline))?;
+        // librdkafka ends a transaction whose first partition it has sent to the coordinator, even where that has not arrived: a
+        // broker before 4.0 calls the abort invalid then, and the client is lost (librdkafka#4849). What has been acknowledged has
+        // arrived.
+        let settling = if self.state == State::Open { deadline.min(BEFORE_ABORT) } else { Duration::ZERO };
+        let result = self.call("abort", deadline + settling, move |client| {
+            if !settling.is_zero() {
+                client.flush(settling).ok();
+            }
+            client.abort_transaction(deadline)
+        })?;
         self.refused("abort");
         self.take_positions();
         match result {

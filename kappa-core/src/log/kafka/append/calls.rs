@@ -10,8 +10,8 @@
 //!   taken the transactional id over.
 
 use crate::log::LogError;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
 
 type Call = Box<dyn FnOnce() + Send>;
 
@@ -38,27 +38,75 @@ impl Calls {
         Ok(Self { calls })
     }
 
-    /// Makes a call that was told to return within `deadline`.
+    /// Makes a call that was told to return within `deadline`, and waits for it.
     pub(super) fn make<T: Send + 'static>(
         &self,
         operation: &'static str,
         deadline: Duration,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LogError> {
-        let unknown = |reason: String| LogError::OutcomeUnknown { operation, reason };
+        self.begin(operation, deadline, call)?.wait()
+    }
+
+    /// Begins a call that was told to return within `deadline`.
+    pub(super) fn begin<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        deadline: Duration,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Begun<T>, LogError> {
+        let until = Instant::now() + deadline + GRACE;
         let (answer, wait) = sync_channel(1);
         let call = Box::new(move || {
             // Nobody waits any more where this fails: the call was given up.
             let _ = answer.send(call());
         });
-        self.calls.try_send(call).map_err(|_| unknown("an earlier call has not returned".into()))?;
-        wait.recv_timeout(deadline + GRACE).map_err(|error| match error {
-            RecvTimeoutError::Timeout => unknown(format!(
+        let begun = Begun { operation, deadline, until, wait, answer: None };
+        self.calls.try_send(call).map_err(|_| begun.unknown("an earlier call has not returned".into()))?;
+        Ok(begun)
+    }
+}
+
+/// A call that is being made.
+#[derive(Debug)]
+pub(super) struct Begun<T> {
+    operation: &'static str,
+    deadline: Duration,
+    until: Instant,
+    wait: Receiver<T>,
+    answer: Option<T>,
+}
+
+impl<T> Begun<T> {
+    /// Whether there is nothing left to wait for.
+    pub(super) fn is_done(&mut self) -> bool {
+        if self.answer.is_none() {
+            match self.wait.try_recv() {
+                Ok(answer) => self.answer = Some(answer),
+                Err(TryRecvError::Empty) => return Instant::now() >= self.until,
+                Err(TryRecvError::Disconnected) => {}
+            }
+        }
+        true
+    }
+
+    /// Waits for it.
+    pub(super) fn wait(self) -> Result<T, LogError> {
+        if let Some(answer) = self.answer {
+            return Ok(answer);
+        }
+        let left = self.until.saturating_duration_since(Instant::now());
+        self.wait.recv_timeout(left).map_err(|error| match error {
+            RecvTimeoutError::Timeout => self.unknown(format!(
                 "librdkafka gave no answer within {} ms, though told to; the client is given up",
-                (deadline + GRACE).as_millis()
+                (self.deadline + GRACE).as_millis()
             )),
-            RecvTimeoutError::Disconnected => unknown("the call panicked".into()),
+            RecvTimeoutError::Disconnected => self.unknown("the call panicked".into()),
         })
+    }
+
+    fn unknown(&self, reason: String) -> LogError {
+        LogError::OutcomeUnknown { operation: self.operation, reason }
     }
 }
 
@@ -73,6 +121,20 @@ mod tests {
         for number in 0..3 {
             assert_eq!(calls.make("test", Duration::from_secs(5), move || number), Ok(number));
         }
+    }
+
+    #[test]
+    fn a_call_that_was_begun_is_done_once_it_has_answered() {
+        let calls = Calls::start().expect("a thread");
+        let (release, held) = channel::<()>();
+        let mut begun = calls.begin("test", Duration::from_secs(5), move || held.recv().is_ok()).expect("begun");
+        assert!(!begun.is_done());
+        release.send(()).expect("taken");
+        while !begun.is_done() {
+            std::thread::yield_now();
+        }
+        assert!(begun.is_done(), "an answer that is there stays");
+        assert_eq!(begun.wait(), Ok(true));
     }
 
     #[test]
