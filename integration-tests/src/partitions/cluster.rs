@@ -17,7 +17,6 @@ use kappa_core::log::{
 use kappa_core::runtime::machines::{Machine, Part, Started, start};
 use kappa_core::runtime::{AppLayout, Settings};
 use kappa_core::task::{InlineCalls, Program};
-use kappa_core::topology::TopicRef;
 use kappa_state::{MemoryBackend, TailBound};
 use std::sync::Arc;
 use std::time::Duration;
@@ -305,9 +304,4 @@ fn settings(built: &Built, random: &mut Random) -> Settings {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// Whether the runtime's own topics are among these.
-pub(super) fn is_output(topic: &TopicRef) -> bool {
-    matches!(topic, TopicRef::External(_))
 }

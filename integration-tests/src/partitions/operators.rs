@@ -1,7 +1,7 @@
 //! The stateful operators, and what scenarios there are for each.
 
 use super::plan::Plan;
-use crate::oracle::families::{self};
+use crate::oracle::families;
 use crate::oracle::functions::show;
 use crate::oracle::generate::{self, Draw};
 use crate::oracle::{BuildError, Context, Family, Params, Scenario, Step};

@@ -1,6 +1,5 @@
 //! What is committed, and whether it is what must come.
 
-use super::cluster::is_output;
 use super::plan::PARTITIONS;
 use crate::oracle::run::{Built, shown};
 use crate::oracle::{Outcome, Output, Row, Window};
@@ -29,7 +28,7 @@ pub fn committed(log: &EmbeddedLog, layout: &AppLayout, built: &Built) -> Result
                         |record: InspectedRecord| (record.key.unwrap_or_default(), record.value, record.timestamp_ms);
                     changelogs.push((store.clone(), partition, records.into_iter().map(row).collect()));
                 }
-                reference if is_output(reference) => outcome.outputs.extend(records.into_iter().map(|record| {
+                TopicRef::External(_) => outcome.outputs.extend(records.into_iter().map(|record| {
                     let (key, value, topic) = (record.key, record.value, output.topic.to_string());
                     shown(0, topic, key, value, record.timestamp_ms, &record.headers)
                 })),
