@@ -34,7 +34,7 @@ mod produce;
 /// Longer than the transaction's own time-out, after which the log has aborted it.
 const BEYOND_TRANSACTION: Duration = Duration::from_secs(5);
 /// For so long records are let go of before it is seen whether that still makes sense.
-const FLUSH_PIECE: Duration = Duration::from_millis(5);
+const FLUSH_PIECE: Duration = Duration::from_millis(1);
 /// What `init` has at least once it is connected.
 const DEADLINE_LEFT: Duration = Duration::from_millis(500);
 
