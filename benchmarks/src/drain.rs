@@ -8,25 +8,25 @@ pub struct Drain<'c> {
     cluster: &'c Cluster,
     commits: Commits,
     application_id: String,
-    input: String,
-    extents: Vec<Extent>,
+    inputs: Vec<(String, Vec<Extent>)>,
 }
 
 impl<'c> Drain<'c> {
-    /// Of this application, up to the present end of its input.
-    pub fn new(cluster: &'c Cluster, application_id: &str, input: &str) -> Result<Self, ClusterError> {
+    /// Of this application, up to the present ends of its input topics.
+    pub fn new(cluster: &'c Cluster, application_id: &str, inputs: &[String]) -> Result<Self, ClusterError> {
+        let extents = |topic: &String| Ok((topic.clone(), cluster.extents(topic)?));
         Ok(Self {
             cluster,
             commits: Commits::of(cluster.brokers(), application_id)?,
             application_id: application_id.to_owned(),
-            input: input.to_owned(),
-            extents: cluster.extents(input)?,
+            inputs: inputs.iter().map(extents).collect::<Result<_, ClusterError>>()?,
         })
     }
 
     /// The records of the input.
     pub fn input_records(&self) -> u64 {
-        self.extents.iter().map(|extent| (extent.end - extent.start) as u64).sum()
+        let extents = self.inputs.iter().flat_map(|(_, extents)| extents);
+        extents.map(|extent| (extent.end - extent.start) as u64).sum()
     }
 
     /// Whether all of it is committed.
@@ -35,8 +35,10 @@ impl<'c> Drain<'c> {
     /// was sent because of the input is then below these ends, and ends are reached exactly, since commits pass
     /// the transaction markers.
     pub fn is_drained(&self) -> Result<bool, ClusterError> {
-        if !self.is_reached(&self.input, &self.extents)? {
-            return Ok(false);
+        for (topic, extents) in &self.inputs {
+            if !self.is_reached(topic, extents)? {
+                return Ok(false);
+            }
         }
         let prefix = format!("{}-", self.application_id);
         let repartitions = self.cluster.topics(|name| name.starts_with(&prefix) && name.ends_with("-repartition"))?;

@@ -1,10 +1,9 @@
-//! The bench's parts: Nexmark's events, what the queries must give, and the runs themselves.
+//! The bench's parts: what the queries must give, and the runs themselves.
 //!
 //! With the feature `kafka` (the default) everything that talks to a broker; without it what needs none.
 
 #[cfg(feature = "kafka")]
 pub mod cluster;
-pub mod digest;
 #[cfg(feature = "kafka")]
 pub mod drain;
 pub mod expected;
@@ -16,7 +15,6 @@ pub mod harness;
 pub mod live;
 #[cfg(feature = "kafka")]
 pub mod loader;
-pub mod nexmark;
 #[cfg(feature = "kafka")]
 pub mod pieces;
 #[cfg(feature = "kafka")]
@@ -28,4 +26,9 @@ pub mod raw;
 pub mod reading;
 #[cfg(feature = "kafka")]
 pub mod run;
+#[cfg(feature = "kafka")]
+pub mod state_keys;
 pub mod stats;
+pub mod synthetic;
+
+pub use ::nexmark::{self, digest};

@@ -2,8 +2,9 @@
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::loader::{LoadError, Writer};
-use crate::nexmark::{Bid, Format, Synthetic};
+use crate::nexmark::{Bid, Format};
 use crate::raw::{Batch, Consumer, RawError};
+use crate::synthetic::Synthetic;
 use kappa_core::partitioner;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

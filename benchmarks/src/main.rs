@@ -102,9 +102,9 @@ struct RunArguments {
     query: Query,
     #[arg(long, default_value = "json")]
     format: Format,
-    /// The topic with the bids; that of `load` unless named.
-    #[arg(long)]
-    input: Option<String>,
+    /// The topics with what the query reads, of persons, auctions and bids in this order; those of `load` unless named.
+    #[arg(long, value_delimiter = ',')]
+    input: Vec<String>,
     #[arg(long)]
     app_id: String,
     /// Made if it is not there; `APP_ID-out` unless named.
@@ -144,8 +144,9 @@ struct PieceArguments {
     target: Target,
     #[arg(long, default_value = "json")]
     format: Format,
-    #[arg(long)]
-    input: String,
+    /// The topics, as for `run`.
+    #[arg(long, value_delimiter = ',')]
+    input: Vec<String>,
     /// Whose keys the state has.
     #[arg(long)]
     query: Query,
@@ -159,7 +160,7 @@ struct PieceArguments {
 struct BenchArguments {
     #[command(flatten)]
     target: Target,
-    /// What to measure: a query (q0, q2, count-local, count, count-unique) and a format (json, bin) as in
+    /// What to measure: a query (q0, q2, count-local, count, count-unique, q3, q4, q5, q7, q8) and a format (json, bin) as in
     /// `count-local-json`, or restore, replay, latency, recovery, memory, growth.
     cells: Vec<Cell>,
     /// Runs of each system in each cell [default: 5, with --quick 1].
@@ -229,9 +230,11 @@ fn digest(arguments: &DigestArguments) -> Result<(), Box<dyn Error>> {
 fn run_pipe(arguments: &PipeArguments) -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::connect(&arguments.target.brokers)?;
     let input = arguments.input.clone().unwrap_or_else(|| arguments.format.topic(Kind::Bid));
-    let output = output_topic(&cluster, arguments.output.as_deref(), &arguments.app_id, &input)?;
+    let first = input.split(',').next().unwrap_or_default();
+    let output = output_topic(&cluster, arguments.output.as_deref(), &arguments.app_id, first)?;
     let commit_interval = Duration::from_millis(arguments.commit_ms);
-    let pipe = pipe::Pipe { input: &input, output: &output, id: &arguments.app_id, commit_interval };
+    let inputs: Vec<&str> = input.split(',').collect();
+    let pipe = pipe::Pipe { inputs: &inputs, output: &output, id: &arguments.app_id, commit_interval };
     let cost = pipe::run(&cluster, &pipe)?;
     println!("{}", serde_json::to_string(&cost)?);
     Ok(())
@@ -239,9 +242,9 @@ fn run_pipe(arguments: &PipeArguments) -> Result<(), Box<dyn Error>> {
 
 fn run_piece(arguments: PieceArguments) -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::connect(&arguments.target.brokers)?;
-    let PieceArguments { piece, format, input, query, state_dir, cache_mb, .. } = arguments;
+    let PieceArguments { piece, format, input: inputs, query, state_dir, cache_mb, .. } = arguments;
     let cache_bytes = cache_mb * 1024 * 1024;
-    let measurement = pieces::Measurement { piece, input, format, query, state_dir, cache_bytes };
+    let measurement = pieces::Measurement { piece, inputs, format, query, state_dir, cache_bytes };
     println!("{}", serde_json::to_string(&pieces::run(&cluster, &measurement)?)?);
     Ok(())
 }
@@ -254,10 +257,18 @@ fn run_query(arguments: RunArguments, restore: bool) -> Result<(), Box<dyn Error
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .init();
     let cluster = Cluster::connect(&arguments.target.brokers)?;
-    let input = arguments.input.unwrap_or_else(|| arguments.format.topic(Kind::Bid));
-    let output = output_topic(&cluster, arguments.output.as_deref(), &arguments.app_id, &input)?;
+    let mut inputs = arguments.input;
+    if inputs.is_empty() {
+        inputs.extend(arguments.query.inputs().iter().map(|kind| arguments.format.topic(*kind)));
+    }
+    let output = output_topic(
+        &cluster,
+        arguments.output.as_deref(),
+        &arguments.app_id,
+        inputs.first().map_or("", String::as_str),
+    )?;
     let run = Run {
-        input,
+        inputs,
         query: arguments.query,
         format: arguments.format,
         app_id: arguments.app_id,

@@ -3,9 +3,10 @@
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::expected::Query;
-use crate::nexmark::{Bid, BinCodec, Format};
+use crate::nexmark::{BinCodec, Event, Format, Kind};
 use crate::pipe::FETCH_SETTINGS;
 use crate::reading::{self, ReadError};
+use crate::state_keys;
 use crate::stats::{self, Cost, Mark};
 use kappa_core::codec::{Codec, CodecError, i64_be, json};
 use kappa_core::partitioner;
@@ -24,11 +25,11 @@ const COMMIT_RECORDS: usize = 50_000;
 pub enum Piece {
     /// The bare client reads all records and looks at none.
     Consume,
-    /// The bids' codec decodes these records, in memory.
+    /// The events' codec decodes these records, in memory.
     Decode,
-    /// The bids' codec encodes them again, in memory.
+    /// The events' codec encodes them again, in memory.
     Encode,
-    /// kappa's buffered store in front of RocksDB counts by these records' keys; no log.
+    /// kappa's buffered store in front of RocksDB counts by the keys of the rows that these records touch; no log.
     State,
 }
 
@@ -37,8 +38,8 @@ pub enum Piece {
 pub struct Measurement {
     /// The part.
     pub piece: Piece,
-    /// The topic with the bids.
-    pub input: String,
+    /// The topics with the query's events, in the order of its kinds.
+    pub inputs: Vec<String>,
     /// Their encoding.
     pub format: Format,
     /// Whose keys the state has.
@@ -72,77 +73,107 @@ pub enum PieceError {
 /// Measures.
 pub fn run(cluster: &Cluster, measurement: &Measurement) -> Result<Cost, PieceError> {
     match measurement.piece {
-        Piece::Consume => consume(cluster, &measurement.input),
+        Piece::Consume => consume(cluster, &measurement.inputs),
         Piece::Decode => decode(&some_values(cluster, measurement)?, measurement.format),
         Piece::Encode => encode(&some_values(cluster, measurement)?, measurement.format),
         Piece::State => state(cluster, measurement),
     }
 }
 
-fn consume(cluster: &Cluster, topic: &str) -> Result<Cost, PieceError> {
+fn consume(cluster: &Cluster, topics: &[String]) -> Result<Cost, PieceError> {
     let start = Mark::now();
     let mut records = 0;
-    reading::read_all(cluster, topic, FETCH_SETTINGS, |record| {
-        black_box(record.value);
-        records += 1;
-    })?;
+    for topic in topics {
+        reading::read_all(cluster, topic, FETCH_SETTINGS, |record| {
+            black_box(record.value);
+            records += 1;
+        })?;
+    }
     Ok(cost(records, &start))
 }
 
-fn some_values(cluster: &Cluster, measurement: &Measurement) -> Result<Vec<Vec<u8>>, PieceError> {
+/// As many of each kind as there are of it in the whole input, in parts of it.
+fn some_values(cluster: &Cluster, measurement: &Measurement) -> Result<Vec<(Kind, Vec<u8>)>, PieceError> {
+    let topics = measurement.query.inputs().iter().zip(&measurement.inputs);
+    let mut held = Vec::new();
+    for (kind, topic) in topics {
+        let records: i64 = cluster.extents(topic)?.iter().map(|extent| extent.end - extent.start).sum();
+        held.push((*kind, topic, records as usize));
+    }
+    let all = held.iter().map(|(_, _, records)| records).sum::<usize>().max(1);
     let mut values = Vec::with_capacity(CODEC_RECORDS);
-    reading::read_all(cluster, &measurement.input, &[], |record| {
-        if values.len() < CODEC_RECORDS {
-            values.extend(record.value.map(<[u8]>::to_vec));
-        }
-    })?;
+    for (kind, topic, records) in held {
+        let until = values.len() + (CODEC_RECORDS.min(all) * records).div_ceil(all);
+        reading::read_all(cluster, topic, &[], |record| {
+            if values.len() < until {
+                values.extend(record.value.map(|value| (kind, value.to_vec())));
+            }
+        })?;
+    }
     Ok(values)
 }
 
-fn codec(format: Format) -> Box<dyn Codec<Bid>> {
-    match format {
-        Format::Json => Box::new(json::<Bid>()),
-        Format::Bin => Box::new(BinCodec),
+fn decoded(format: Format, kind: Kind, bytes: &[u8]) -> Result<Event, CodecError> {
+    match (format, kind) {
+        (Format::Json, Kind::Person) => json().decode(bytes).map(Event::Person),
+        (Format::Json, Kind::Auction) => json().decode(bytes).map(Event::Auction),
+        (Format::Json, Kind::Bid) => json().decode(bytes).map(Event::Bid),
+        (Format::Bin, Kind::Person) => BinCodec.decode(bytes).map(Event::Person),
+        (Format::Bin, Kind::Auction) => BinCodec.decode(bytes).map(Event::Auction),
+        (Format::Bin, Kind::Bid) => BinCodec.decode(bytes).map(Event::Bid),
     }
 }
 
-fn decode(values: &[Vec<u8>], format: Format) -> Result<Cost, PieceError> {
-    let codec = codec(format);
+fn decode(values: &[(Kind, Vec<u8>)], format: Format) -> Result<Cost, PieceError> {
     let start = Mark::now();
-    for value in values {
-        black_box(codec.decode(value)?);
+    for (kind, value) in values {
+        black_box(decoded(format, *kind, value)?);
     }
     Ok(cost(values.len() as u64, &start))
 }
 
-fn encode(values: &[Vec<u8>], format: Format) -> Result<Cost, PieceError> {
-    let codec = codec(format);
-    let bids = values.iter().map(|value| codec.decode(value)).collect::<Result<Vec<_>, _>>()?;
+fn encode(values: &[(Kind, Vec<u8>)], format: Format) -> Result<Cost, PieceError> {
+    let decoded = |(kind, value): &(Kind, Vec<u8>)| decoded(format, *kind, value);
+    let events = values.iter().map(decoded).collect::<Result<Vec<_>, _>>()?;
     let mut out = Vec::new();
     let start = Mark::now();
-    for bid in &bids {
+    for event in &events {
         out.clear();
-        codec.encode(bid, &mut out)?;
+        format.encode(event, &mut out)?;
         black_box(&out);
     }
     Ok(cost(values.len() as u64, &start))
 }
 
-/// The key that each record is counted by, with the partition of its store.
-fn keys(cluster: &Cluster, measurement: &Measurement) -> Result<Vec<(u32, i64)>, PieceError> {
-    let partitions = cluster.extents(&measurement.input)?.len() as i32;
-    let codec = codec(measurement.format);
-    let (mut keys, mut failure) = (Vec::new(), None);
-    reading::read_all(cluster, &measurement.input, &[], |record| {
-        match codec.decode(record.value.unwrap_or_default()) {
-            Ok(bid) => {
-                let key = measurement.query.group(&bid);
-                keys.push((partitioner::partition(&key.to_be_bytes(), partitions) as u32, key));
+/// A row that an event touches, with the time of the event and the partition of the row's store.
+struct Touched {
+    time_ms: i64,
+    partition: u32,
+    key: Vec<u8>,
+}
+
+/// The rows that the events touch in the order of their times, and how many events there are.
+fn rows(cluster: &Cluster, measurement: &Measurement) -> Result<(Vec<Touched>, u64), PieceError> {
+    let (mut rows, mut failure, mut events) = (Vec::new(), None, 0);
+    for (kind, topic) in measurement.query.inputs().iter().zip(&measurement.inputs) {
+        let partitions = cluster.extents(topic)?.len() as i32;
+        reading::read_all(cluster, topic, &[], |record| {
+            events += 1;
+            match decoded(measurement.format, *kind, record.value.unwrap_or_default()) {
+                Ok(event) => state_keys::touched(measurement.query, &event, |number, key| {
+                    let partition = partitioner::partition(&number.to_be_bytes(), partitions) as u32;
+                    let key = key.iter().flat_map(|part| part.to_be_bytes()).collect();
+                    rows.push(Touched { time_ms: event.time_ms(), partition, key });
+                }),
+                Err(error) => failure = Some(error),
             }
-            Err(error) => failure = Some(error),
-        }
-    })?;
-    failure.map_or(Ok(keys), |error| Err(error.into()))
+        })?;
+    }
+    // Within a kind records came as they lie in the log, which is what a count by them has always been measured with.
+    if measurement.inputs.len() > 1 {
+        rows.sort_by_key(|row| row.time_ms);
+    }
+    failure.map_or(Ok((rows, events)), |error| Err(error.into()))
 }
 
 #[cfg(feature = "rocksdb")]
@@ -151,8 +182,10 @@ fn state(cluster: &Cluster, measurement: &Measurement) -> Result<Cost, PieceErro
         BufferOptions, BufferedStore, ManagedStore, MemoryBudget, RocksBackend, RocksOptions, StateBackend, StateError,
         StoreId, TailBound,
     };
-    let keys = keys(cluster, measurement)?;
-    let partitions = keys.iter().map(|(partition, _)| partition + 1).max().unwrap_or(1);
+    let (rows, events) = rows(cluster, measurement)?;
+    let partitions = rows.iter().map(|row| row.partition + 1).max().unwrap_or(1);
+    // As many rows as that many events touch.
+    let commit_rows = (COMMIT_RECORDS * rows.len()).div_ceil((events as usize).max(1)).max(1);
     let settings = kappa_core::Settings::default();
     let backend = RocksBackend::open(&RocksOptions {
         path: measurement.state_dir.clone(),
@@ -174,11 +207,11 @@ fn state(cluster: &Cluster, measurement: &Measurement) -> Result<Cost, PieceErro
         })
         .collect::<Result<Vec<_>, StateError>>()?;
     let mut offsets = vec![0_i64; stores.len()];
-    for (number, records) in keys.chunks(COMMIT_RECORDS).enumerate() {
+    for (number, records) in rows.chunks(commit_rows).enumerate() {
         let now_ms = number as i64 * settings.commit_interval_ms;
-        for (partition, key) in records {
+        for Touched { partition, key, .. } in records {
             let count = |row: Option<(i64, i64)>| Some((row.map_or(0, |(count, _)| count) + 1, now_ms));
-            stores[*partition as usize].update(&key.to_be_bytes(), count)?;
+            stores[*partition as usize].update(key, count)?;
         }
         for (store, offset) in stores.iter_mut().zip(&mut offsets) {
             store.stage(|change| {
@@ -190,12 +223,14 @@ fn state(cluster: &Cluster, measurement: &Measurement) -> Result<Cost, PieceErro
             store.flush(now_ms, false)?;
         }
     }
-    Ok(cost(keys.len() as u64, &start))
+    Ok(cost(events, &start))
 }
 
 #[cfg(not(feature = "rocksdb"))]
 fn state(cluster: &Cluster, measurement: &Measurement) -> Result<Cost, PieceError> {
-    let _ = (keys(cluster, measurement)?, Arc::new(i64_be()));
+    let (rows, _) = rows(cluster, measurement)?;
+    black_box(rows.iter().map(|row| (row.partition, row.key.len())).max());
+    let _ = Arc::new(i64_be());
     Err(PieceError::NoRocksDb)
 }
 

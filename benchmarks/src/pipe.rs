@@ -4,7 +4,7 @@
 //! batch call has no place for them.
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::raw::{Batch, Consumer, Producer, RawError};
+use crate::raw::{Batch, Consumer, OutputTopic, Producer, RawError};
 use crate::stats::{self, Cost, Mark};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ const INIT_DEADLINE: Duration = Duration::from_secs(30);
 /// A run of the pipe.
 #[derive(Debug, Clone)]
 pub struct Pipe<'a> {
-    /// Where to read.
-    pub input: &'a str,
+    /// Where to read, one topic after the other.
+    pub inputs: &'a [&'a str],
     /// Where to write; it must exist with as many partitions.
     pub output: &'a str,
     /// Transactional id, and the group whose offsets are committed.
@@ -44,14 +44,37 @@ pub fn run(cluster: &Cluster, pipe: &Pipe<'_>) -> Result<Cost, PipeError> {
 
 /// The same, but the clients' closing is not counted yet.
 fn flow(cluster: &Cluster, pipe: &Pipe<'_>) -> Result<Cost, PipeError> {
-    let extents = cluster.extents(pipe.input)?;
     let producer = Producer::connect(cluster.brokers(), pipe.id)?;
     let output = producer.topic(pipe.output)?;
     producer.init(INIT_DEADLINE)?;
     let consumer = Consumer::connect(cluster.brokers(), pipe.id, FETCH_SETTINGS)?;
     let start = Mark::now();
+    let mut records = 0;
+    for input in pipe.inputs {
+        records += pass_on(cluster, pipe, input, (&consumer, &producer, &output))?;
+    }
+    Ok(Cost {
+        input_records: records,
+        wall_s: start.wall_seconds(),
+        cpu_s: start.cpu_seconds(),
+        cpu_total_s: 0.0,
+        start_cpu_s: start.cpu_before(),
+        restoring_s: 0.0,
+        peak_rss_mib: stats::peak_rss_mib().unwrap_or_default(),
+        threads: stats::threads().unwrap_or_default(),
+    })
+}
+
+fn pass_on(
+    cluster: &Cluster,
+    pipe: &Pipe<'_>,
+    input: &str,
+    clients: (&Consumer, &Producer, &OutputTopic<'_>),
+) -> Result<u64, PipeError> {
+    let (consumer, producer, output) = clients;
+    let extents = cluster.extents(input)?;
     let mut positions: Vec<i64> = extents.iter().map(|extent| extent.start).collect();
-    consumer.assign(pipe.input, &positions)?;
+    consumer.assign(input, &positions)?;
     let mut batch = Batch::with_capacity(BATCH_RECORDS);
     let mut records = 0;
     let drained = |positions: &[i64]| positions.iter().zip(&extents).all(|(at, extent)| *at >= extent.end);
@@ -67,21 +90,12 @@ fn flow(cluster: &Cluster, pipe: &Pipe<'_>) -> Result<Cost, PipeError> {
             for end in batch.ends() {
                 positions[end.partition as usize] = end.offset;
             }
-            producer.pass_on(&output, &batch)?;
+            producer.pass_on(output, &batch)?;
         }
-        producer.send_offsets(pipe.id, pipe.input, &positions)?;
+        producer.send_offsets(pipe.id, input, &positions)?;
         producer.commit()?;
     }
-    Ok(Cost {
-        input_records: records,
-        wall_s: start.wall_seconds(),
-        cpu_s: start.cpu_seconds(),
-        cpu_total_s: 0.0,
-        start_cpu_s: start.cpu_before(),
-        restoring_s: 0.0,
-        peak_rss_mib: stats::peak_rss_mib().unwrap_or_default(),
-        threads: stats::threads().unwrap_or_default(),
-    })
+    Ok(records)
 }
 
 /// The best found for a pipe: an eager fetcher that does not hoard.

@@ -27,10 +27,10 @@ const LOOK_WHETHER_DRAINED: Duration = Duration::from_millis(100);
 pub struct Run {
     /// The query.
     pub query: Query,
-    /// The encoding of the bids.
+    /// The encoding of the events.
     pub format: Format,
-    /// The topic with the bids.
-    pub input: String,
+    /// The topics of the query's events, in the order of its kinds.
+    pub inputs: Vec<String>,
     /// The application's name; its topics and its group begin with it.
     pub app_id: String,
     /// Where the results go; it must exist.
@@ -79,6 +79,9 @@ pub enum RunError {
     /// Several stores for a query that has but one.
     #[error("several stores are for count-local on JSON alone")]
     Stores,
+    /// A query in a format that it does not read.
+    #[error("q3, q4, q5, q7 and q8 read JSON alone")]
+    JsonAlone,
     /// It ended before it was asked to.
     #[error("the application ended by itself")]
     Ended,
@@ -90,7 +93,7 @@ pub fn run(cluster: &Cluster, run: &Run) -> Result<Option<Cost>, RunError> {
     if !run.stop_at_end {
         return until_told(cluster, run, &app).map(|()| None);
     }
-    let drain = Drain::new(cluster, &app.id().to_string(), &run.input)?;
+    let drain = Drain::new(cluster, &app.id().to_string(), &run.inputs)?;
     let running = start(cluster, run, &app)?;
     let drained = watch(&running, &drain);
     // What made the application fail tells more than that it is not running.
@@ -126,9 +129,10 @@ pub fn restore(cluster: &Cluster, run: &Run) -> Result<Cost, RunError> {
 
 fn app(run: &Run) -> Result<App, RunError> {
     let topology = match run.stores {
-        0 | 1 => queries::topology_from(run.query, run.format, &run.input, &run.output)?,
+        0 | 1 if run.query.site().is_some() && run.format != Format::Json => return Err(RunError::JsonAlone),
+        0 | 1 => queries::topology_from(run.query, run.format, &run.inputs, &run.output)?,
         stores if (run.query, run.format) == (Query::CountLocal, Format::Json) => {
-            queries::counted_in_stores(stores, &run.input, &run.output)?
+            queries::counted_in_stores(stores, run.inputs.first().map_or("", String::as_str), &run.output)?
         }
         _ => return Err(RunError::Stores),
     };

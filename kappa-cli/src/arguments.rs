@@ -1,6 +1,6 @@
 //! What can be written on the command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use kappa_core::registry::DEFAULT_REGISTRY;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -49,9 +49,46 @@ pub enum Command {
         #[arg(long, default_value_t = 10, value_name = "SECONDS")]
         wait: u64,
     },
+    /// Shows topologies, and what is different between two.
+    #[command(subcommand)]
+    Topology(TopologyCommand),
     /// Sends the readers back to where they were before the last promotion.
     Rollback {
         /// The app, for example flights.
         app: String,
     },
+}
+
+/// What to do with topologies. One is named as a version, such as flights-v2, as a .json file that the program wrote
+/// `Topology::description().to_json()` to, or as - for the standard input.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TopologyCommand {
+    /// Shows a topology.
+    Show {
+        /// A version, a .json file, or -.
+        topology: String,
+        /// As what.
+        #[arg(long, default_value = "text")]
+        format: Form,
+    },
+    /// Says what is different in the newer topology, what that means for state, and whether it needs a new version.
+    Diff {
+        /// A version, a .json file, or -.
+        older: String,
+        /// A version, a .json file, or -.
+        newer: String,
+    },
+}
+
+/// A form of a topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// That of Kafka Streams' Topology.describe(), for which there are visualisers.
+    Text,
+    /// A Mermaid flow chart.
+    Mermaid,
+    /// A picture.
+    Svg,
+    /// What files hold, for `topology diff`.
+    Json,
 }

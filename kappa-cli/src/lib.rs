@@ -8,20 +8,35 @@ mod change;
 mod failure;
 mod status;
 mod text;
+mod topology;
 
-pub use arguments::{Arguments, Command};
+pub use arguments::{Arguments, Command, Form, TopologyCommand};
 pub use failure::{Exit, Failure};
 
 use kappa_core::log::SharedLog;
 use std::io::Write;
 
-/// Runs a command. What it has to say goes to `out`; what went wrong is returned.
+/// Runs a command. What it has to say goes to `out`; what went wrong is returned. `connect` gives the log, and is called by
+/// those commands that need it.
 ///
 /// `now_ms` is the time, ms since 1970.
-pub fn run(arguments: &Arguments, log: &SharedLog, now_ms: i64, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(
+    arguments: &Arguments,
+    connect: &dyn Fn() -> Result<SharedLog, Failure>,
+    now_ms: i64,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     match &arguments.command {
-        Command::Status { app } => status::status(arguments, log, app.as_deref(), now_ms, out),
-        Command::Promote { app, version, wait } => change::promote(arguments, log, (app, version, *wait), now_ms, out),
-        Command::Rollback { app } => change::rollback(arguments, log, app, now_ms, out),
+        Command::Status { app } => status::status(arguments, &connect()?, app.as_deref(), now_ms, out),
+        Command::Promote { app, version, wait } => {
+            change::promote(arguments, &connect()?, (app, version, *wait), now_ms, out)
+        }
+        Command::Rollback { app } => change::rollback(arguments, &connect()?, app, now_ms, out),
+        Command::Topology(TopologyCommand::Show { topology, format }) => {
+            topology::show(arguments, connect, topology, *format, out)
+        }
+        Command::Topology(TopologyCommand::Diff { older, newer }) => {
+            topology::diff(arguments, connect, (older, newer), out)
+        }
     }
 }

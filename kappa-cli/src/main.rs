@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = connect(&arguments).and_then(|log| run(&arguments, &log, now_ms(), &mut stdout().lock()));
+    let done = run(&arguments, &|| connect(&arguments), now_ms(), &mut stdout().lock());
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if arguments.json => {

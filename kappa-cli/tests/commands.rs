@@ -7,15 +7,18 @@ mod registry_support;
 
 use clap::Parser;
 use kappa_cli::{Arguments, Exit, Failure, run};
+use kappa_core::codec::{i64_be, utf8};
 use kappa_core::log::SharedLog;
+use kappa_core::topology::{Topology, TopologyDescription};
 use registry_support::*;
+use std::sync::Arc;
 
 const NOW_MS: i64 = 60_000;
 
 fn kappa(log: &SharedLog, line: &str) -> Result<String, Failure> {
     let arguments = Arguments::try_parse_from(format!("kappa {line}").split_whitespace()).unwrap();
     let mut out = Vec::new();
-    run(&arguments, log, NOW_MS, &mut out)?;
+    run(&arguments, &|| Ok(Arc::clone(log)), NOW_MS, &mut out)?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -89,4 +92,50 @@ fn without_a_registry_nothing_is_made() {
         assert_eq!((missing.exit, missing.kind), (Exit::Failed, "registry_missing"), "{line}");
     }
     assert_eq!(log.topics().unwrap().list("").unwrap(), Vec::<String>::new());
+}
+
+fn described(store: &str, filtered: bool) -> TopologyDescription {
+    let mut app = Topology::builder();
+    let stream = app.stream("in", utf8(), i64_be());
+    let stream = if filtered { stream.filter(|_, n| *n > 0) } else { stream };
+    stream.group_by_key().count(store).to("out");
+    app.build().unwrap().description()
+}
+
+/// From files, without any log; and from the registry, as versions were when they first started.
+#[test]
+fn topologies_are_shown_and_compared() {
+    let log = log();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, description: &TopologyDescription| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, description.to_json()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (old, new) = (file("old.json", &described("counts", false)), file("new.json", &described("counts", true)));
+    let unreachable = || -> Result<SharedLog, Failure> { panic!("files need no log") };
+    let offline = |line: &str| {
+        let arguments = Arguments::try_parse_from(format!("kappa {line}").split_whitespace()).unwrap();
+        let mut out = Vec::new();
+        run(&arguments, &unreachable, NOW_MS, &mut out).map(|()| String::from_utf8(out).unwrap())
+    };
+    let text = offline(&format!("topology diff {old} {new}")).unwrap();
+    let expected = "+ operator in.filter\n    behind in.source\n    it keeps no state\ncan run as the same version: ";
+    assert!(text.starts_with(expected), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&offline(&format!("topology diff {old} {new} --json")).unwrap()).unwrap();
+    assert_eq!((&json["verdict"], &json["changes"][0]["kind"]), (&"in-place".into(), &"added".into()));
+    assert_eq!(offline(&format!("topology show {new}")).unwrap(), described("counts", true).to_string());
+    assert!(offline(&format!("topology show {new} --format svg")).unwrap().starts_with("<svg "));
+    assert!(offline(&format!("topology show {new} --format mermaid")).unwrap().starts_with("flowchart LR"));
+    assert_eq!(offline(&format!("topology show {new} --format json")).unwrap(), described("counts", true).to_json());
+
+    let manifest = manifest(&log, "sums-v1").with_topology(Some(described("sums", false)));
+    registry(&log, "setup").register(&manifest).unwrap();
+    let text = kappa(&log, &format!("topology diff sums-v1 {old}")).unwrap();
+    assert!(text.starts_with("+ store counts\n") && text.contains("\n- store sums\n"), "{text}");
+    assert!(text.contains("needs a new version"), "{text}");
+    let failure = refused(&log, "topology show sums-v9");
+    assert!(failure.message.contains("registered: v1"), "{failure}");
+    assert_eq!(refused(&log, "topology show nothing").exit, Exit::Usage);
 }

@@ -27,3 +27,8 @@ pub use topology::{Topology, TopologyError};
 #[cfg(all(doctest, feature = "kafka"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// So is the one for those who know Kafka Streams.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/operators.md")]
+mod operators {}

@@ -106,7 +106,6 @@ Topologies:
     Sink: airports-join.repartition (topic: airports-join-repartition)
       <-- flights.select_key
 
-  Views: [delays-by-airport]
 ";
     assert_eq!(topology()?.describe(), expected);
     Ok(())

@@ -31,7 +31,7 @@ pub use memory::MemoryBackend;
 #[cfg(feature = "rocksdb")]
 pub use rocks::{MemoryBudget, RocksBackend, RocksOptions};
 pub use store::{
-    Change, Direction, Entries, Entry, KeyValueStore, Layer, ManagedStore, Mark, PrepareLayer, PreparedLayer,
+    Change, Direction, Entries, Entry, KeyValueStore, Layer, ManagedStore, Mark, PrepareLayer, PreparedLayer, Reached,
     RestoringBytes, StateBackend, StateError, StoreCursor, StoreId, TailBound,
 };
 pub use versioned::{Deleted, Put, VersionedOptions, VersionedStore};

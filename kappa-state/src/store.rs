@@ -202,6 +202,15 @@ pub struct Change<'s, V> {
     pub timestamp_ms: i64,
 }
 
+/// How far a store whose rows expire has come. After opening it is a lower bound, since rows that moved it may be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The largest time put, ms; `i64::MIN` before the first.
+    pub observed_ms: i64,
+    /// The number that tells rows of one key and time apart, as it was used last.
+    pub sequence: i64,
+}
+
 /// What the runtime sees of a store with its buffer, whatever the value's type.
 ///
 /// The life of a transaction: the task's step puts values into the buffer (dirty) → before the commit,
@@ -264,6 +273,14 @@ pub trait ManagedStore: fmt::Debug + Send {
 
     /// Writes the committed layer if its bound is reached at `now_ms`, or whatever there is when `force`.
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError>;
+
+    /// How far the store has come in time, where its rows expire by it: for the owner to keep with its offsets.
+    fn reached(&self) -> Option<Reached> {
+        None
+    }
+
+    /// Goes on from where the last commit was, as the owner kept it: before or after the restore, and before anything is changed.
+    fn resume_from(&mut self, _reached: Reached) {}
 
     /// Where rows expire: rows of times up to this one have, and no reader sees them.
     fn expired_until_ms(&self) -> Option<i64> {

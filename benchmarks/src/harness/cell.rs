@@ -54,6 +54,11 @@ impl Cell {
             (Query::CountLocal, Format::Json),
             (Query::Count, Format::Json),
             (Query::CountUnique, Format::Json),
+            (Query::Q3, Format::Json),
+            (Query::Q4, Format::Json),
+            (Query::Q5, Format::Json),
+            (Query::Q7, Format::Json),
+            (Query::Q8, Format::Json),
         ];
         let queries = queries.into_iter().map(|(query, format)| Self::Query(QueryCell { query, format }));
         queries.chain(OTHERS.map(|(cell, _)| cell)).collect()
@@ -91,12 +96,14 @@ impl FromStr for Cell {
         }
         let (query, format) = text.rsplit_once('-').unwrap_or((text, ""));
         match (Query::from_str(query, false), Format::from_str(format, false)) {
-            (Ok(query), Ok(format)) => Ok(Self::Query(QueryCell { query, format })),
+            (Ok(query), Ok(format)) if query.site().is_none() || format == Format::Json => {
+                Ok(Self::Query(QueryCell { query, format }))
+            }
             _ => {
                 let queries: Vec<String> = Query::value_variants().iter().map(Query::to_string).collect();
                 let others: Vec<&str> = OTHERS.iter().map(|(_, name)| *name).collect();
                 Err(format!(
-                    "no cell {text}; there are {}, each with -json or -bin, and {}",
+                    "no cell {text}; there are {}, each with -json, up to count-unique with -bin as well, and {}",
                     queries.join(", "),
                     others.join(", ")
                 ))
@@ -117,8 +124,8 @@ mod tests {
         let unknown = "count-localjson".parse::<Cell>();
         assert_eq!(
             unknown,
-            Err("no cell count-localjson; there are q0, q2, count-local, count, count-unique, each with -json or \
-                 -bin, and restore, replay, latency, recovery, memory, growth"
+            Err("no cell count-localjson; there are q0, q2, count-local, count, count-unique, q3, q4, q5, q7, \
+                 q8, each with -json, up to count-unique with -bin as well, and restore, replay, latency, recovery, memory, growth"
                 .to_owned())
         );
     }

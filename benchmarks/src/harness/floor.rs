@@ -6,7 +6,7 @@ use super::figures::{Costs, Spread, marginal};
 use super::input::{Content, Input, Inputs};
 use super::row::Row;
 use super::system::ours;
-use super::throughput::cost_of_more;
+use super::throughput::{self, cost_of_more};
 use super::{BenchError, Context};
 use crate::expected::Query;
 use crate::nexmark::Format;
@@ -19,7 +19,7 @@ use std::fs;
 /// A part with what it works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
-    /// On the cell's bids.
+    /// On the cell's events.
     Bids(Piece),
     /// The bare client reads records that are keys and little more.
     ConsumeKeys,
@@ -73,7 +73,32 @@ fn recipe(query: Query) -> (f64, Vec<(Part, f64)>) {
                 (Part::ConsumeKeys, -2.0),
             ],
         ),
+        site => stateful(site),
     }
+}
+
+/// What Nexmark's queries with joins and windows cannot do without: all that comes is read and decoded, rows are touched, and
+/// small records are written so many times and read so many times: a million keys each, or as many as there are.
+fn stateful(query: Query) -> (f64, Vec<(Part, f64)>) {
+    let (written, read) = match query {
+        // A subscription (its topic, its store's changelog) and the item's changelog; every other one is answered (a topic,
+        // the result's changelog, the result); nearly as many sellers as items go to their changelog.
+        Query::Q3 => (5.0, 1.5),
+        // Changelogs of lifetimes and of closing prices; prices to their categories.
+        Query::Q4 => (3.0, 1.0),
+        // Rows to their changelog, and to their windows.
+        Query::Q5 | Query::Q7 => (2.0, 1.0),
+        // Auctions to their sellers and their changelog; nearly each brings a result. A third as many persons to theirs.
+        _ => (3.3, 1.0),
+    };
+    let parts = vec![
+        (Part::Bids(Piece::Consume), 1.0),
+        (Part::Bids(Piece::Decode), 1.0),
+        (Part::Bids(Piece::State), 1.0),
+        (Part::PipeKeys, written),
+        (Part::ConsumeKeys, read - written),
+    ];
+    (0.0, parts)
 }
 
 /// The parts of a cell, measured round by round.
@@ -92,7 +117,7 @@ impl<'a> Floor<'a> {
     pub(super) fn new(context: &'a Context<'a>, inputs: &mut Inputs, cell: QueryCell) -> Result<Self, BenchError> {
         let (pipes, parts) = recipe(cell.query);
         if parts.iter().any(|(part, _)| *part == Part::PipeKeys) {
-            for &events in &context.bench.lengths {
+            for &events in &throughput::lengths(context, cell) {
                 inputs.load(context.cluster, &keys_of(context, cell, events))?;
             }
         }
@@ -101,7 +126,7 @@ impl<'a> Floor<'a> {
 
     /// Measures each part once over this length of input.
     pub(super) fn measure(&mut self, events: u64, input: &str) {
-        let longest = self.context.bench.lengths.last() == Some(&events);
+        let longest = throughput::lengths(self.context, self.cell).last() == Some(&events);
         for (part, _) in self.parts.clone() {
             if !longest && !part.has_two_lengths() {
                 continue;
@@ -153,7 +178,13 @@ impl<'a> Floor<'a> {
         }
         fs::remove_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let line = line?;
-        serde_json::from_str(&line).map_err(|error| format!("the result `{line}`: {error}"))
+        let cost: Cost = serde_json::from_str(&line).map_err(|error| format!("the result `{line}`: {error}"))?;
+        // Per million of the cell's input records, however many keys these bring.
+        if matches!(part, Part::Bids(_)) {
+            return Ok(cost);
+        }
+        let input_records = throughput::of(self.context, self.cell, events).iter().map(Input::records).sum();
+        Ok(Cost { input_records, ..cost })
     }
 
     /// Puts the parts, their sum and the system's distance from it into a row. `pipe` is what the bare pipe over the

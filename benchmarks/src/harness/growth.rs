@@ -7,8 +7,9 @@ use super::system::Run;
 use super::throughput::progress;
 use super::{BenchError, Context, System, memory};
 use crate::expected::Query;
-use crate::nexmark::{Format, Synthetic};
+use crate::nexmark::Format;
 use crate::stats::Cost;
+use crate::synthetic::Synthetic;
 use std::collections::BTreeMap;
 
 /// A curve needs no more.

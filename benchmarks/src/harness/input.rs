@@ -5,14 +5,16 @@ use crate::cluster::Cluster;
 use crate::digest::Digest;
 use crate::expected::Query;
 use crate::loader::{self, Load};
-use crate::nexmark::{Event, Format, Generator, Kind, Synthetic};
+use crate::nexmark::{Event, Format, Generator, Kind};
 use crate::reading;
-use std::collections::BTreeMap;
+use crate::state_keys;
+use crate::synthetic::Synthetic;
+use std::collections::{BTreeMap, HashSet};
 
 /// What an input topic holds; its name says it all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Input {
-    /// The encoding of the bids.
+    /// The encoding of the events.
     pub(super) format: Format,
     /// Which records.
     pub(super) content: Content,
@@ -23,8 +25,10 @@ pub(super) struct Input {
 /// Which records an input topic holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Content {
-    /// The bids among so many of Nexmark's events.
+    /// Those of one kind among so many of Nexmark's events.
     Nexmark {
+        /// Persons, auctions or bids.
+        kind: Kind,
         /// Events generated; 46 of 50 are bids.
         events: u64,
         /// The generator's seed.
@@ -46,9 +50,8 @@ pub(super) enum Content {
 impl Input {
     /// The topic.
     pub(super) fn topic(&self) -> String {
-        let bids = self.format.topic(Kind::Bid);
         let content = match self.content {
-            Content::Nexmark { events, seed } => format!("{bids}-e{events}-s{seed}"),
+            Content::Nexmark { kind, events, seed } => format!("{}-e{events}-s{seed}", self.format.topic(kind)),
             Content::Keys { query, events, seed } => format!("nexmark-keys-{query}-e{events}-s{seed}"),
             Content::Synthetic(Synthetic { keys, bytes, records }) => {
                 format!("synthetic-{}-k{keys}-b{bytes}-n{records}", self.format)
@@ -60,9 +63,8 @@ impl Input {
     /// How many records it holds.
     pub(super) fn records(&self) -> u64 {
         match self.content {
-            Content::Nexmark { events, .. } | Content::Keys { events, .. } => {
-                (0..events).filter(|&i| Kind::of(i) == Kind::Bid).count() as u64
-            }
+            Content::Nexmark { kind, events, .. } => of_kinds(events, &[kind]).count() as u64,
+            Content::Keys { query, events, seed } => keys(query, events, seed).count() as u64,
             Content::Synthetic(synthetic) => synthetic.records,
         }
     }
@@ -71,15 +73,14 @@ impl Input {
         let &Self { format, content, partitions } = self;
         let topic = self.topic();
         Ok(match content {
-            Content::Nexmark { events, seed } => {
-                loader::load(cluster, &Load { format, events, seed, partitions, topics: vec![(Kind::Bid, topic)] })?
+            Content::Nexmark { kind, events, seed } => {
+                loader::load(cluster, &Load { format, events, seed, partitions, topics: vec![(kind, topic)] })?
             }
             Content::Keys { query, events, seed } => {
-                let bids = (0..events).filter(|&i| Kind::of(i) == Kind::Bid);
-                loader::load_topic(cluster, &topic, partitions, bids, |i, value| {
-                    let Event::Bid(bid) = Generator::new(seed).event(i) else { return Ok((0, 0)) };
+                let mut keys = keys(query, events, seed);
+                loader::load_topic(cluster, &topic, partitions, 0..self.records(), |_, value| {
                     value.extend_from_slice(&1_i64.to_be_bytes());
-                    Ok((query.group(&bid), bid.date_time))
+                    Ok(keys.next().unwrap_or_default())
                 })?
             }
             Content::Synthetic(synthetic) => {
@@ -94,10 +95,34 @@ impl Input {
     }
 }
 
+/// The numbers of the events of these kinds.
+fn of_kinds(events: u64, kinds: &[Kind]) -> impl Iterator<Item = u64> {
+    (0..events).filter(move |&i| kinds.contains(&Kind::of(i)))
+}
+
+/// What a query sends to a repartition topic or a changelog: key and time of each record.
+fn keys(query: Query, events: u64, seed: u64) -> impl Iterator<Item = (i64, i64)> {
+    let mut seen = HashSet::new();
+    of_kinds(events, state_keys::senders(query)).flat_map(move |i| {
+        let event = Generator::new(seed).event(i);
+        let mut keys = Vec::new();
+        if let (None, Event::Bid(bid)) = (query.site(), &event) {
+            keys.push((query.group(bid), bid.date_time));
+        }
+        state_keys::sent(query, &event, |key| {
+            if !state_keys::once(query) || seen.insert(key.to_vec()) {
+                keys.push((key.first().copied().unwrap_or_default(), event.time_ms()));
+            }
+        });
+        keys
+    })
+}
+
 /// What is loaded, and what the queries must make of it; each worked out once.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
     expected: BTreeMap<(Query, Format, Content), Digest>,
+    held: BTreeMap<Input, Digest>,
     loaded: Vec<Input>,
 }
 
@@ -109,7 +134,7 @@ impl Inputs {
             return Ok(*digest);
         }
         let digest = match input.content {
-            Content::Nexmark { events, seed } | Content::Keys { events, seed, .. } => {
+            Content::Nexmark { events, seed, .. } | Content::Keys { events, seed, .. } => {
                 query.expected(input.format, seed, events)?
             }
             Content::Synthetic(synthetic) => query.expected_of(
@@ -152,6 +177,27 @@ impl Inputs {
         if !matches!(input.content, Content::Nexmark { .. }) {
             return Ok(true);
         }
-        Ok(reading::digest(cluster, &topic, Query::Q0.mode())?.finish() == self.expected(Query::Q0, input)?)
+        Ok(reading::digest(cluster, &topic, Query::Q0.mode())?.finish() == self.held(&[*input])?)
+    }
+
+    /// The digest of the records that these inputs hold, which are Nexmark's.
+    pub(super) fn held(&mut self, inputs: &[Input]) -> Result<Digest, BenchError> {
+        let mut sum = Digest::default();
+        for input in inputs {
+            if let Some(digest) = self.held.get(input) {
+                sum = sum.with(digest);
+                continue;
+            }
+            let Content::Nexmark { kind, events, seed } = input.content else { continue };
+            let (mut digest, mut value) = (Digest::default(), Vec::new());
+            for event in of_kinds(events, &[kind]).map(|i| Generator::new(seed).event(i)) {
+                value.clear();
+                input.format.encode(&event, &mut value)?;
+                digest.add(Some(&event.key().to_be_bytes()), Some(&value));
+            }
+            self.held.insert(*input, digest);
+            sum = sum.with(&digest);
+        }
+        Ok(sum)
     }
 }

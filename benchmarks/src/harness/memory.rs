@@ -7,7 +7,8 @@ use super::system::Run;
 use super::throughput::progress;
 use super::{BenchError, Context, System, growth};
 use crate::expected::Query;
-use crate::nexmark::{Format, Synthetic};
+use crate::nexmark::{Format, Kind};
+use crate::synthetic::Synthetic;
 use std::fs;
 
 /// Peaks hardly differ from run to run.
@@ -19,7 +20,7 @@ pub(super) const BUDGET_MIB: u64 = 64;
 pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs) -> Result<Vec<Row>, BenchError> {
     let bench = context.bench;
     let events = bench.lengths.last().copied().unwrap_or_default();
-    let content = Content::Nexmark { events, seed: bench.seed };
+    let content = Content::Nexmark { kind: Kind::Bid, events, seed: bench.seed };
     let input = Input { format: Format::Json, content, partitions: bench.partitions };
     let topic = inputs.load(context.cluster, &input)?;
     let mut rows: Vec<Row> = context.applications().into_iter().map(|system| Row::new("memory", system)).collect();

@@ -8,7 +8,7 @@ use super::system::Run;
 use super::throughput::progress;
 use super::{BenchError, Context, System};
 use crate::expected::Query;
-use crate::nexmark::Format;
+use crate::nexmark::{Format, Kind};
 use crate::stats::Cost;
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs) -> Result<Vec<
     let mut outcomes: BTreeMap<(&str, u64), Vec<Outcome>> = BTreeMap::new();
     for round in 1..=bench.runs {
         for &events in &bench.lengths {
-            let content = Content::Nexmark { events, seed: bench.seed };
+            let content = Content::Nexmark { kind: Kind::Bid, events, seed: bench.seed };
             let input = Input { format: Format::Json, content, partitions: bench.partitions };
             let topic = inputs.load(context.cluster, &input)?;
             let expected = inputs.expected(Query::Count, &input)?;

@@ -7,7 +7,7 @@ use super::system::Run;
 use super::throughput::progress;
 use super::{BenchError, Context, System, machine};
 use crate::expected::Query;
-use crate::nexmark::Format;
+use crate::nexmark::{Format, Kind};
 use crate::stats::Cost;
 use std::fs;
 
@@ -15,7 +15,7 @@ use std::fs;
 pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs) -> Result<Vec<Row>, BenchError> {
     let bench = context.bench;
     let events = bench.lengths.last().copied().unwrap_or_default();
-    let content = Content::Nexmark { events, seed: bench.seed };
+    let content = Content::Nexmark { kind: Kind::Bid, events, seed: bench.seed };
     let input = Input { format: Format::Json, content, partitions: bench.partitions };
     let topic = inputs.load(context.cluster, &input)?;
     let expected = inputs.expected(Query::CountUnique, &input)?;

@@ -7,35 +7,34 @@ use super::input::{Content, Input, Inputs};
 use super::row::{Length, Outcome, Row};
 use super::system::Run;
 use super::{BenchError, Context, System};
-use crate::expected::Query;
+use crate::nexmark::Kind;
 use crate::stats::Cost;
 use std::collections::BTreeMap;
 
 /// Runs all systems in turns over each length and sums up: one row a system.
 pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs, cell: QueryCell) -> Result<Vec<Row>, BenchError> {
     let bench = context.bench;
-    let input = |events| Input {
-        format: cell.format,
-        content: Content::Nexmark { events, seed: bench.seed },
-        partitions: bench.partitions,
-    };
-    for &events in &bench.lengths {
-        inputs.load(context.cluster, &input(events))?;
+    for &events in &lengths(context, cell) {
+        for input in &of(context, cell, events) {
+            inputs.load(context.cluster, input)?;
+        }
     }
     let mut floor = Floor::new(context, inputs, cell)?;
     let mut outcomes: BTreeMap<System, BTreeMap<u64, Vec<Outcome>>> = BTreeMap::new();
     for round in 1..=bench.runs {
-        for &events in &bench.lengths {
+        for &events in &lengths(context, cell) {
+            let (input, topics) = (of(context, cell, events), topics(context, cell, events));
             for system in context.systems() {
-                // The pipe passes the bids on as q0 does.
-                let query = if system == System::Pipe { Query::Q0 } else { cell.query };
-                let expected = inputs.expected(query, &input(events))?;
-                let run = Run::new(context, system, cell.query, cell.format, &input(events).topic());
+                let expected = match (system, input.first()) {
+                    (System::Kappa | System::KafkaStreams, Some(first)) => inputs.expected(cell.query, first)?,
+                    _ => inputs.held(&input)?,
+                };
+                let run = Run::new(context, system, cell.query, cell.format, &topics);
                 let outcome = run.measure(bench.partitions, &expected);
                 progress(&format!("{cell} {events}"), system, round, &outcome);
                 outcomes.entry(system).or_default().entry(events).or_default().push(outcome);
             }
-            floor.measure(events, &input(events).topic());
+            floor.measure(events, &topics);
         }
     }
     let rows = outcomes.into_iter().map(|(system, lengths)| {
@@ -48,6 +47,27 @@ pub(super) fn measure(context: &Context<'_>, inputs: &mut Inputs, cell: QueryCel
         floor.tell(row, pipe);
     }
     Ok(rows)
+}
+
+/// The events of each length of a cell, ascending.
+pub(super) fn lengths(context: &Context<'_>, cell: QueryCell) -> Vec<u64> {
+    context.bench.lengths.iter().map(|events| events * cell.query.times_the_events()).collect()
+}
+
+/// The inputs of a cell, in the order of its query's kinds.
+pub(super) fn of(context: &Context<'_>, cell: QueryCell, events: u64) -> Vec<Input> {
+    let bench = context.bench;
+    let input = |kind: &Kind| Input {
+        format: cell.format,
+        content: Content::Nexmark { kind: *kind, events, seed: bench.seed },
+        partitions: bench.partitions,
+    };
+    cell.query.inputs().iter().map(input).collect()
+}
+
+/// Their topics as arguments name them.
+fn topics(context: &Context<'_>, cell: QueryCell, events: u64) -> String {
+    of(context, cell, events).iter().map(Input::topic).collect::<Vec<_>>().join(",")
 }
 
 /// Sums lengths up; they come from short to long.
@@ -93,6 +113,7 @@ pub(super) fn progress(what: &str, system: System, round: usize, outcome: &Outco
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expected::Query;
     use crate::nexmark::Format;
 
     fn outcome(input_records: u64, cpu_s: f64, failure: Option<&str>) -> Outcome {

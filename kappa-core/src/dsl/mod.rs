@@ -58,3 +58,4 @@ pub(crate) use versioned::versioned_processor_store;
 pub use window::{
     SessionWindowedCogroupedKStream, SessionWindowedKStream, TimeWindowedCogroupedKStream, TimeWindowedKStream, Windows,
 };
+pub(crate) use window::{session_processor_store, window_processor_store};

@@ -3,7 +3,7 @@
 use super::Cx;
 use super::materialized::Flush;
 use crate::task::ProcessError;
-use kappa_state::{BufferedStore, VersionedStore, WindowStore};
+use kappa_state::{BufferedStore, SessionStore, VersionedStore, WindowStore};
 use std::marker::PhantomData;
 
 /// Takes a change's key, value and timestamp.
@@ -25,6 +25,15 @@ impl<V: Send + 'static> LogChanges for BufferedStore<V> {
 }
 
 impl<V: Send + 'static> LogChanges for WindowStore<V> {
+    fn stage_into(&mut self, log: &mut Log<'_>) -> Result<(), ProcessError> {
+        self.stage(|change| {
+            log(change.key, change.value_bytes, change.timestamp_ms);
+            Ok(())
+        })
+    }
+}
+
+impl<V: Send + 'static> LogChanges for SessionStore<V> {
     fn stage_into(&mut self, log: &mut Log<'_>) -> Result<(), ProcessError> {
         self.stage(|change| {
             log(change.key, change.value_bytes, change.timestamp_ms);

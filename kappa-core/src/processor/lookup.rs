@@ -9,47 +9,40 @@ use std::sync::Arc;
 /// Takes what was found: the value with its timestamp, ms.
 pub(crate) type Found<'f, V> = dyn FnMut(Option<(&V, i64)>) -> Result<(), ProcessError> + 'f;
 
+/// What is looked up in a table.
+pub(crate) struct Wanted<'w, 'r, K> {
+    /// The key, decoded when first looked at.
+    pub(crate) key: &'w Lazy<'r, K>,
+    /// The key as the table's codec writes it.
+    pub(crate) bytes: &'w [u8],
+    /// The time at which the value was valid, ms, where the table keeps versions; `None` for the latest.
+    pub(crate) as_of_ms: Option<i64>,
+}
+
+impl<K> Clone for Wanted<'_, '_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Wanted<'_, '_, K> {}
+
+impl<'w, 'r, K: 'static> Wanted<'w, 'r, K> {
+    /// The latest value of a key.
+    pub(crate) fn latest(key: &'w Lazy<'r, K>, bytes: &'w [u8]) -> Self {
+        Self { key, bytes, as_of_ms: None }
+    }
+
+    /// The key, decoded.
+    pub(crate) fn key(&self) -> Result<&'w K, ProcessError> {
+        self.key.get().map_err(|error| ProcessError::Undecodable { part: "key", reason: error.reason })
+    }
+}
+
 /// Looks values up in a task (Kafka Streams: `KTableValueGetter`).
 pub(crate) trait Getter<K, V>: Send {
-    /// Calls `with` once, with the latest value of the key. `bytes` is the key as the table's codec writes it.
-    fn get(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError>;
-
-    /// As [`get`](Self::get), with the value that was valid at `as_of_ms` where the table keeps versions, else the latest.
-    fn get_as_of(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        _as_of_ms: i64,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
-        self.get(key, bytes, cx, with)
-    }
-}
-
-/// The value that was valid at `as_of_ms`, or the latest: one function for getters that are computed of another.
-pub(crate) fn get_from<K, V>(
-    getter: &dyn Getter<K, V>,
-    (key, bytes): (&Lazy<'_, K>, &[u8]),
-    as_of_ms: Option<i64>,
-    cx: &mut Cx<'_>,
-    with: &mut Found<'_, V>,
-) -> Result<(), ProcessError> {
-    match as_of_ms {
-        Some(as_of_ms) => getter.get_as_of(key, bytes, as_of_ms, cx, with),
-        None => getter.get(key, bytes, cx, with),
-    }
-}
-
-/// A key, decoded.
-pub(crate) fn decoded<'k, K: 'static>(key: &'k Lazy<'_, K>) -> Result<&'k K, ProcessError> {
-    key.get().map_err(|error| ProcessError::Undecodable { part: "key", reason: error.reason })
+    /// Calls `with` once, with the value that is wanted. A table that keeps no versions gives the latest, whatever the time.
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, V>) -> Result<(), ProcessError>;
 }
 
 type Make<K, V> = Arc<dyn Fn(&Assembly<'_>) -> Box<dyn Getter<K, V>> + Send + Sync>;
@@ -97,13 +90,8 @@ struct StoreGetter {
 }
 
 impl<K, V: Send + 'static> Getter<K, V> for StoreGetter {
-    fn get(
-        &self,
-        _key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, V>) -> Result<(), ProcessError> {
+        let bytes = wanted.bytes;
         if cx.state.reads_staged {
             let row = cx.store::<V>(self.slot).get_staged(bytes)?;
             return with(row.as_ref().map(|(value, at_ms)| (value, *at_ms)));

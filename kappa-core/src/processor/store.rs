@@ -220,10 +220,20 @@ impl<'s, K: 'static, V: Send + 'static> ProcessorStore<'s, K, V> {
     }
 
     fn encode(&mut self, key: &K) -> Result<(), ProcessError> {
-        self.bytes.clear();
-        let failed = |error: CodecError| StateError::Encode { store: self.name.to_owned(), reason: error.reason };
-        Ok(self.key.codec.encode(key, &mut self.bytes).map_err(failed)?)
+        encode_key(self.key, self.name, key, &mut self.bytes)
     }
+}
+
+/// Writes a key as a store has it.
+pub(super) fn encode_key<K: 'static>(
+    codec: &SharedCodec<K>,
+    store: &str,
+    key: &K,
+    bytes: &mut Vec<u8>,
+) -> Result<(), ProcessError> {
+    bytes.clear();
+    let failed = |error: CodecError| StateError::Encode { store: store.to_owned(), reason: error.reason };
+    Ok(codec.codec.encode(key, bytes).map_err(failed)?)
 }
 
 /// An end of a range that belongs to it; an open one where there is none.

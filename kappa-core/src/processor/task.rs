@@ -9,6 +9,7 @@ use super::PunctuationType;
 use super::TimeSlot;
 use super::context::{Cx, Dropped, Origin, TaskState};
 use super::materialized::Flush;
+use super::times::ReachedTimes;
 use crate::codec::{CodecError, SharedCodec};
 use crate::dsl::{RecordContext, TimestampRule, Timestamps};
 use crate::log::RecordView;
@@ -26,6 +27,8 @@ pub(crate) struct FusedTask {
     pub(crate) entries: Vec<Box<dyn Entry>>,
     /// Upstream first.
     pub(crate) flushes: Vec<Box<dyn Flush>>,
+    /// Where it is kept how far stores have come.
+    reached: Vec<ReachedTimes>,
     pub(crate) state: TaskState,
     /// Each record can be taken back.
     undo_records: bool,
@@ -45,6 +48,7 @@ impl FusedTask {
     pub(crate) fn new(
         entries: Vec<Box<dyn Entry>>,
         flushes: Vec<Box<dyn Flush>>,
+        reached: Vec<ReachedTimes>,
         state: TaskState,
         undo_records: bool,
     ) -> Self {
@@ -52,7 +56,7 @@ impl FusedTask {
         let before = (OutputMark::default(), Vec::new());
         let is_plain = !undo_records && state.processors.is_empty();
         let (flushed, initialised) = (Vec::new(), false);
-        Self { entries, flushes, state, undo_records, is_plain, before, flushed, committed, initialised }
+        Self { entries, flushes, reached, state, undo_records, is_plain, before, flushed, committed, initialised }
     }
 
     fn begin_record(&mut self, out: &Output) {
@@ -142,6 +146,7 @@ impl TaskProcessor for FusedTask {
     fn flush(&mut self, out: &mut Output) -> Result<(), ProcessError> {
         let cx = &mut Cx { out, state: &mut self.state, origin: None };
         self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+        self.reached.iter().for_each(|reached| reached.keep(&mut self.state));
         self.flushed = self.state.save_times();
         Ok(())
     }
@@ -182,6 +187,7 @@ impl TaskProcessor for FusedTask {
 
     fn restore_times(&mut self, times: &[i64]) {
         self.state.load_times(times);
+        self.reached.iter().for_each(|reached| reached.resume(&mut self.state));
         self.committed = self.state.save_times();
     }
 

@@ -6,6 +6,9 @@
 //!   instance that has none of the state, they are what they were at the commit.
 //! - The order of times is that of their operators' names, not of building: every process of a version counts alike.
 
+use super::context::TaskState;
+use kappa_state::Reached;
+
 /// Where an operator's time is kept; made by [`Assembly::time`](crate::topology::Assembly::time).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeSlot(usize);
@@ -53,6 +56,35 @@ impl OperatorTimes {
     pub(crate) fn load(&mut self, saved: &[i64]) {
         for (slot, time_ms) in self.order.iter().zip(saved) {
             self.times[*slot] = *time_ms;
+        }
+    }
+}
+
+/// Where it is kept how far a store has come whose rows expire: taken from it at every flush, given back at the start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReachedTimes {
+    /// The store's place in the task.
+    pub(crate) slot: usize,
+    pub(crate) observed: TimeSlot,
+    pub(crate) sequence: TimeSlot,
+}
+
+impl ReachedTimes {
+    /// Takes it from the store.
+    pub(crate) fn keep(&self, state: &mut TaskState) {
+        let store = state.stores[self.slot].as_ref();
+        if let Some(Reached { observed_ms, sequence }) = store.and_then(|store| store.managed_ref().reached()) {
+            state.times.advance(self.observed, observed_ms);
+            state.times.advance(self.sequence, sequence);
+        }
+    }
+
+    /// Gives it back to the store.
+    pub(crate) fn resume(&self, state: &mut TaskState) {
+        let reached =
+            Reached { observed_ms: state.times.get(self.observed), sequence: state.times.get(self.sequence).max(0) };
+        if let Some(store) = &mut state.stores[self.slot] {
+            store.managed().resume_from(reached);
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::chain::Next;
 use super::punctuation::next_after;
 use super::{
-    ConnectedStore, Cx, ProcessorStore, ProcessorVersionedStore, PunctuationType, Schedule, StoreHandle,
-    VersionedHandle,
+    ConnectedStore, Cx, ProcessorSessionStore, ProcessorStore, ProcessorVersionedStore, ProcessorWindowStore,
+    PunctuationType, Schedule, SessionHandle, StoreHandle, VersionedHandle, WindowHandle,
 };
 use crate::log::Headers;
 use crate::record::{Lazy, Record};
@@ -209,13 +209,8 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
         &'s mut self,
         handle: &'s StoreHandle<SK, SV>,
     ) -> Result<ProcessorStore<'s, SK, SV>, ProcessError> {
-        match self.links.stores.iter().find(|(index, _)| *index == handle.index) {
-            Some((_, slot)) => Ok(ProcessorStore::new(self.cx.store(*slot), handle)),
-            None => Err(self.error(format_args!(
-                "it is not connected to store {}: name the store where process() is called",
-                handle.name
-            ))),
-        }
+        let slot = self.slot(handle)?;
+        Ok(ProcessorStore::new(self.cx.store(slot), handle))
     }
 
     /// A versioned store that the processor is connected to.
@@ -223,16 +218,37 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
         &'s mut self,
         handle: &'s VersionedHandle<SK, SV>,
     ) -> Result<ProcessorVersionedStore<'s, SK, SV>, ProcessError> {
-        match self.links.stores.iter().find(|(index, _)| *index == handle.index) {
-            Some((_, slot)) => {
-                let (store, too_late) = self.cx.typed_and_expired(*slot);
-                Ok(ProcessorVersionedStore::new(store, handle, too_late))
-            }
-            None => Err(self.error(format_args!(
-                "it is not connected to store {}: name the store where process() is called",
-                handle.name
-            ))),
-        }
+        let slot = self.slot(handle)?;
+        let (store, too_late) = self.cx.typed_and_expired(slot);
+        Ok(ProcessorVersionedStore::new(store, handle, too_late))
+    }
+
+    /// A window store that the processor is connected to.
+    pub fn window_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s WindowHandle<SK, SV>,
+    ) -> Result<ProcessorWindowStore<'s, SK, SV>, ProcessError> {
+        let slot = self.slot(handle)?;
+        let (store, expired) = self.cx.typed_and_expired(slot);
+        Ok(ProcessorWindowStore::new(store, handle, expired))
+    }
+
+    /// A session store that the processor is connected to.
+    pub fn session_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s SessionHandle<SK, SV>,
+    ) -> Result<ProcessorSessionStore<'s, SK, SV>, ProcessError> {
+        let slot = self.slot(handle)?;
+        let (store, expired) = self.cx.typed_and_expired(slot);
+        Ok(ProcessorSessionStore::new(store, handle, expired))
+    }
+
+    fn slot(&self, handle: &dyn ConnectedStore) -> Result<usize, ProcessError> {
+        let slot = self.links.stores.iter().find(|(index, _)| *index == handle.index()).map(|(_, slot)| *slot);
+        slot.ok_or_else(|| {
+            let name = handle.name();
+            self.error(format_args!("it is not connected to store {name}: name the store where process() is called"))
+        })
     }
 
     /// The largest timestamp that the task has seen, ms (Kafka Streams: `currentStreamTimeMs`).

@@ -1,6 +1,9 @@
 //! Processors that leave keys alone (Kafka Streams: `FixedKeyProcessor`).
 
-use super::{Processor, ProcessorContext, ProcessorStore, PunctuationType, RecordMetadata, Schedule, StoreHandle};
+use super::{
+    Processor, ProcessorContext, ProcessorSessionStore, ProcessorStore, ProcessorVersionedStore, ProcessorWindowStore,
+    PunctuationType, RecordMetadata, Schedule, SessionHandle, StoreHandle, VersionedHandle, WindowHandle,
+};
 use crate::log::Headers;
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
@@ -71,6 +74,30 @@ impl<K: 'static, V: 'static> ValueContext<'_, '_, '_, K, V> {
         handle: &'s StoreHandle<SK, SV>,
     ) -> Result<ProcessorStore<'s, SK, SV>, ProcessError> {
         self.cx.store(handle)
+    }
+
+    /// As [`ProcessorContext::versioned_store`].
+    pub fn versioned_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s VersionedHandle<SK, SV>,
+    ) -> Result<ProcessorVersionedStore<'s, SK, SV>, ProcessError> {
+        self.cx.versioned_store(handle)
+    }
+
+    /// As [`ProcessorContext::window_store`].
+    pub fn window_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s WindowHandle<SK, SV>,
+    ) -> Result<ProcessorWindowStore<'s, SK, SV>, ProcessError> {
+        self.cx.window_store(handle)
+    }
+
+    /// As [`ProcessorContext::session_store`].
+    pub fn session_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s SessionHandle<SK, SV>,
+    ) -> Result<ProcessorSessionStore<'s, SK, SV>, ProcessError> {
+        self.cx.session_store(handle)
     }
 
     /// As [`ProcessorContext::schedule`].

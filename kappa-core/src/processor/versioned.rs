@@ -1,10 +1,9 @@
 //! Versioned stores: as tables are looked up in them, and as processors see them.
 
 use super::store::sealed;
-use super::{ConnectedStore, Cx, Getter};
+use super::{ConnectedStore, Cx, Getter, Wanted};
 use crate::codec::{CodecError, SharedCodec};
 use crate::processor::lookup::Found;
-use crate::record::Lazy;
 use crate::task::ProcessError;
 use kappa_state::{Deleted, Put, StateError, VersionedStore};
 use std::fmt;
@@ -17,25 +16,12 @@ pub(crate) struct VersionedGetter {
 }
 
 impl<K, V: Send + 'static> Getter<K, V> for VersionedGetter {
-    fn get(
-        &self,
-        _key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
-        with(cx.typed::<VersionedStore<V>>(self.slot).0.get(bytes)?)
-    }
-
-    fn get_as_of(
-        &self,
-        _key: &Lazy<'_, K>,
-        bytes: &[u8],
-        as_of_ms: i64,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
-        with(cx.typed::<VersionedStore<V>>(self.slot).0.get_as_of(bytes, as_of_ms)?)
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, V>) -> Result<(), ProcessError> {
+        let store = cx.typed::<VersionedStore<V>>(self.slot).0;
+        with(match wanted.as_of_ms {
+            Some(as_of_ms) => store.get_as_of(wanted.bytes, as_of_ms)?,
+            None => store.get(wanted.bytes)?,
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 //!   user's is cut at the stage whose name sorts first).
 
 use crate::app::ApplicationId;
-use crate::topology::{SubTopologyPlan, TopicRef, TopologyPlan};
+use crate::topology::{SubTopologyPlan, TopicRef, TopologyDescription, TopologyPlan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +44,9 @@ pub struct Manifest {
     pub stages: Vec<Stage>,
     /// The partitions of every topic it reads or writes, as they were when it first started.
     pub partitions: BTreeMap<String, i32>,
+    /// Its topology as it was when it first started, to be drawn and compared; none where only the plan is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<TopologyDescription>,
 }
 
 impl Manifest {
@@ -69,8 +72,15 @@ impl Manifest {
             views: plan.views.iter().map(|view| (view.clone(), id.view(view))).collect(),
             stages,
             partitions,
+            topology: None,
             id,
         }
+    }
+
+    /// With the topology as data.
+    #[must_use]
+    pub fn with_topology(self, topology: Option<TopologyDescription>) -> Self {
+        Self { topology, ..self }
     }
 
     /// The partitions of a topic; 1 where the manifest does not say.

@@ -55,6 +55,11 @@ impl Snapshot {
         }
     }
 
+    /// A registered version, retired or not, or an error that names those there are.
+    pub fn version(&self, id: &ApplicationId) -> Result<&RegisteredVersion, RegistryError> {
+        self.versions.get(id).ok_or_else(|| self.unknown(id))
+    }
+
     /// The live version of an app.
     pub fn live(&self, app: &AppName) -> Option<Version> {
         self.view_map.apps.get(app).map(|entry| entry.live)

@@ -66,7 +66,8 @@ impl Runtime {
         let settings = Arc::new(self.settings.clone());
         let (layout, registry) = self.look_around(&id, program.plan(), &settings)?;
         let manifest =
-            Manifest::new(id.clone(), program.plan(), partitions(&layout), app.code_version(), clock.now_ms());
+            Manifest::new(id.clone(), program.plan(), partitions(&layout), app.code_version(), clock.now_ms())
+                .with_topology(program.description());
         let mut registry = match registry {
             Some(registry) => registry,
             None => Registry::open_with(Arc::clone(&self.log), registry_settings(&settings))?,

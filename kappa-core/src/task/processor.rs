@@ -3,7 +3,7 @@
 
 use super::{CallRunner, Globals, Output};
 use crate::log::{Headers, RecordView};
-use crate::topology::TopologyPlan;
+use crate::topology::{TopologyDescription, TopologyPlan};
 use kappa_state::{ManagedStore, StateBackend, StateError};
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +15,11 @@ pub trait Program: Send + Sync + fmt::Debug {
 
     /// Makes one task of a sub-topology (an index into the plan), opening its stores.
     fn instantiate(&self, sub_topology: usize, scope: &TaskScope<'_>) -> Result<Box<dyn TaskProcessor>, StateError>;
+
+    /// What it is made of, for people; `None` where only the plan is known.
+    fn description(&self) -> Option<TopologyDescription> {
+        None
+    }
 
     /// Whether a global table (an index into the plan's) can hold a record.
     fn check_global(&self, _table: usize, _key: &[u8], _value: Option<&[u8]>) -> Result<(), ProcessError> {

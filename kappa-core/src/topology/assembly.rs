@@ -7,7 +7,7 @@ use crate::codec::SharedCodec;
 use crate::dsl::Timestamps;
 use crate::processor::{
     CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogChanges,
-    LogOnly, LogStore, Materialized, Next, OperatorTimes, Receiver, TaskState, TimeSlot,
+    LogOnly, LogStore, Materialized, Next, OperatorTimes, ReachedTimes, Receiver, Slot, TaskState, TimeSlot,
 };
 use crate::task::{CallRunner, GlobalTable, Globals, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
@@ -69,6 +69,7 @@ impl<'a> Assembly<'a> {
                 flush(&mut assembly, *index);
             }
         }
+        let reached = assembly.reached(&stores);
         assembly.flushes.sort_by_key(|(order, _)| *order);
         let flushes = assembly.flushes.into_iter().map(|(_, flush)| flush).collect();
         let times = OperatorTimes::new(assembly.times);
@@ -80,7 +81,21 @@ impl<'a> Assembly<'a> {
             times,
             scope.cache_bytes_per_store == 0,
         );
-        Ok(FusedTask::new(entries, flushes, state, scope.undo_records))
+        Ok(FusedTask::new(entries, flushes, reached, state, scope.undo_records))
+    }
+
+    /// Where it is kept how far stores have come whose rows expire.
+    fn reached(&mut self, stores: &[Option<Box<dyn Slot>>]) -> Vec<ReachedTimes> {
+        let mut reached = Vec::new();
+        for (slot, store) in stores.iter().enumerate() {
+            if store.as_ref().is_some_and(|store| store.managed_ref().reached().is_some()) {
+                let name = &self.graph.stores[self.sub.stores[slot]].name;
+                let (observed, sequence) = (format!("store {name} observed"), format!("store {name} sequence"));
+                let (observed, sequence) = (self.time_named(observed), self.time_named(sequence));
+                reached.push(ReachedTimes { slot, observed, sequence });
+            }
+        }
+        reached
     }
 
     fn entry(&mut self, source: NodeId) -> Box<dyn Entry> {
@@ -210,7 +225,10 @@ impl<'a> Assembly<'a> {
     /// A time that `node` keeps and that survives restarts: see [`OperatorTimes`]. `what` tells several of a node apart.
     /// The same node and word give the same time: operators may share one.
     pub(crate) fn time(&mut self, node: NodeId, what: &str) -> TimeSlot {
-        let name = format!("{} {what}", self.graph.nodes[node].name);
+        self.time_named(format!("{} {what}", self.graph.nodes[node].name))
+    }
+
+    fn time_named(&mut self, name: String) -> TimeSlot {
         let known = self.times.iter().position(|known| *known == name);
         TimeSlot::new(known.unwrap_or_else(|| {
             self.times.push(name);

@@ -3,10 +3,10 @@
 use super::assembly::Assembly;
 use super::graph::{Graph, Kind, SharedGraph};
 use super::planner::{SubTopology, sub_topologies};
-use super::{GlobalPlan, TopicRef, TopologyError, TopologyPlan, describe, fingerprint};
+use super::{GlobalPlan, TopicRef, TopologyDescription, TopologyError, TopologyPlan, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, GlobalKTable, KStream, KTable};
-use crate::processor::{StoreHandle, VersionedHandle};
+use crate::processor::{SessionHandle, StoreHandle, StoredWindows, VersionedHandle, WindowHandle};
 use crate::task::{ProcessError, Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
@@ -132,6 +132,121 @@ impl TopologyBuilder {
         dsl::versioned_processor_store(&self.graph, name, key, value, (history_ms, Some(segment_ms)))
     }
 
+    /// A window store for processors: values by key and the start of a window, until they expire (Kafka Streams:
+    /// `persistentTimestampedWindowStore`).
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{Direction, Processor, ProcessorContext, StoredWindows, WindowHandle};
+    ///
+    /// /// How often a user has failed to log in: in the minute before, minute by minute.
+    /// struct Failures(WindowHandle<String, i64>);
+    ///
+    /// impl Processor<String, String> for Failures {
+    ///     type Key = String;
+    ///     type Value = i64;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, String>,
+    ///         cx: &mut ProcessorContext<'_, '_, String, i64>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let (user, now_ms) = (record.key()?, record.timestamp_ms);
+    ///         let minute = now_ms - now_ms % 60_000;
+    ///         let mut failures = cx.window_store(&self.0)?;
+    ///         let count = failures.get(user, minute)?.copied().unwrap_or(0) + 1;
+    ///         failures.put(user, count, minute, now_ms)?;
+    ///         let recent = failures.fetch(user, minute - 60_000, minute, Direction::Forward)?;
+    ///         cx.forward(user.clone(), recent.iter().map(|(_, count)| count).sum())
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// let failures = app.window_store("failures", utf8(), i64_be(), StoredWindows::new(60_000, 3_600_000));
+    /// let named = failures.clone();
+    /// app.stream("failed-logins", utf8(), utf8())
+    ///     .process("recent", &[&named], move || Failures(failures.clone()))
+    ///     .with_codecs(utf8(), i64_be())
+    ///     .to("recent-failures");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// let input = driver.input("failed-logins", utf8(), utf8());
+    /// input.pipe("ann", "", 50_000)?;
+    /// input.pipe("ann", "", 61_000)?;
+    /// input.pipe("ann", "", 150_000)?;
+    /// let recent = driver.output("recent-failures", utf8(), i64_be()).read_values()?;
+    /// assert_eq!(recent, [Some(1), Some(2), Some(2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn window_store<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        windows: StoredWindows,
+    ) -> WindowHandle<K, V> {
+        dsl::window_processor_store(&self.graph, name, SharedCodec::new(key), SharedCodec::new(value), windows)
+    }
+
+    /// A session store for processors: values by key and session, kept until the largest end put is `retention_ms` later than
+    /// their own (Kafka Streams: `persistentSessionStore`).
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{Direction, Processor, ProcessorContext, Session, SessionHandle};
+    ///
+    /// /// How long a trip has taken so far; a new one begins when there was nothing for five minutes.
+    /// struct Trips(SessionHandle<String, i64>);
+    ///
+    /// impl Processor<String, String> for Trips {
+    ///     type Key = String;
+    ///     type Value = i64;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, String>,
+    ///         cx: &mut ProcessorContext<'_, '_, String, i64>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let (car, now_ms) = (record.key()?, record.timestamp_ms);
+    ///         let mut trips = cx.session_store(&self.0)?;
+    ///         let mut trip = Session { start_ms: now_ms, end_ms: now_ms };
+    ///         for (before, _) in trips.find(car, now_ms - 300_000, now_ms, Direction::Forward)? {
+    ///             trips.remove(car, before, now_ms)?;
+    ///             trip = Session { start_ms: trip.start_ms.min(before.start_ms), end_ms: trip.end_ms.max(before.end_ms) };
+    ///         }
+    ///         let took_ms = trip.end_ms - trip.start_ms;
+    ///         trips.put(car, trip, took_ms, now_ms)?;
+    ///         cx.forward(car.clone(), took_ms)
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// let trips = app.session_store("trips", utf8(), i64_be(), 3_600_000);
+    /// let named = trips.clone();
+    /// app.stream("positions", utf8(), utf8())
+    ///     .process("trips", &[&named], move || Trips(trips.clone()))
+    ///     .with_codecs(utf8(), i64_be())
+    ///     .to("durations");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// let input = driver.input("positions", utf8(), utf8());
+    /// input.pipe("car", "", 0)?;
+    /// input.pipe("car", "", 200_000)?;
+    /// input.pipe("car", "", 900_000)?;
+    /// let durations = driver.output("durations", utf8(), i64_be()).read_values()?;
+    /// assert_eq!(durations, [Some(0), Some(200_000), Some(0)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn session_store<K: 'static, V: Send + 'static>(
+        &mut self,
+        name: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        retention_ms: i64,
+    ) -> SessionHandle<K, V> {
+        dsl::session_processor_store(&self.graph, name, SharedCodec::new(key), SharedCodec::new(value), retention_ms)
+    }
+
     /// Checks the whole and cuts it into sub-topologies.
     pub fn build(self) -> Result<Topology, TopologyError> {
         let graph = self.graph.borrow().clone();
@@ -220,9 +335,15 @@ impl Topology {
         Ok(Box::new(task))
     }
 
-    /// The topology as text, in the form of Kafka Streams' `Topology.describe()`; views come last.
+    /// The topology as text, in the very form of Kafka Streams' `Topology.describe()`, for which there are visualisers.
     pub fn describe(&self) -> String {
-        describe::describe(&self.inner.graph, &self.inner.subs, &self.inner.plan.views)
+        self.description().to_string()
+    }
+
+    /// The topology as data: to be drawn ([`TopologyDescription::svg`], [`TopologyDescription::mermaid`]), kept as JSON, and
+    /// compared with another version's.
+    pub fn description(&self) -> TopologyDescription {
+        TopologyDescription::new(&self.inner.graph, &self.inner.subs, &self.inner.plan)
     }
 }
 
@@ -233,6 +354,10 @@ impl Program for Topology {
 
     fn instantiate(&self, sub_topology: usize, scope: &TaskScope<'_>) -> Result<Box<dyn TaskProcessor>, StateError> {
         Topology::instantiate(self, sub_topology, scope)
+    }
+
+    fn description(&self) -> Option<TopologyDescription> {
+        Some(Topology::description(self))
     }
 
     fn check_global(&self, table: usize, key: &[u8], value: Option<&[u8]>) -> Result<(), ProcessError> {

@@ -7,14 +7,23 @@
 mod assembly;
 mod builder;
 mod describe;
+mod description;
+mod diff;
 mod error;
 mod fingerprint;
 mod graph;
+mod mermaid;
 mod plan;
 mod planner;
+mod svg;
 
 pub(crate) use assembly::{Assembly, Entry, erase};
 pub use builder::{Topology, TopologyBuilder};
+pub use description::{
+    GlobalStoreDescription, NodeDescription, NodeKind, StoreDescription, SubTopologyDescription, TopicDescription,
+    TopologyDescription,
+};
+pub use diff::{ChangeKind, TopologyChange, TopologyDiff, Verdict};
 pub use error::TopologyError;
 pub(crate) use graph::{Erased, Global, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex};
 pub use plan::{

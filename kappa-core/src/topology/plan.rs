@@ -5,8 +5,11 @@
 //!   the order in which a program calls the builder: every process of a version sees the same numbers.
 //! - All names are given by the user or derived from given ones; none holds a counter.
 
+use serde::{Deserialize, Serialize};
+
 /// A topic as a topology names it. The physical name follows from the application id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TopicRef {
     /// A topic of the user's, by its own name.
     External(String),
@@ -55,7 +58,8 @@ pub enum ChangelogSource {
 }
 
 /// What a store's changelog topic must be like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StoreKind {
     /// The latest value of each key: compacted.
     KeyValue,

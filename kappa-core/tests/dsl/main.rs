@@ -16,6 +16,7 @@ mod stream_joins;
 mod table_joins;
 mod table_operators;
 mod tables;
+mod tools;
 mod versioned;
 mod windows;
 

@@ -93,6 +93,7 @@ pub(crate) fn manifest(log: &SharedLog, name: &str) -> Manifest {
         views: BTreeMap::from([(VIEW.into(), topic.clone())]),
         stages: vec![stage],
         partitions: BTreeMap::from([("in".into(), 2), (topic, 2)]),
+        topology: None,
         id,
     }
 }

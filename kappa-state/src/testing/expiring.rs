@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::random::Random;
 use super::{Place, contents};
 use crate::{
-    BufferOptions, Change, Codec, CodecError, Direction, ManagedStore, Session, SessionOptions, SessionStore,
+    BufferOptions, Change, Codec, CodecError, Direction, ManagedStore, Reached, Session, SessionOptions, SessionStore,
     StateBackend, StateError, StoreId, TailBound, WindowOptions, WindowStore,
 };
 
@@ -272,7 +272,7 @@ impl Run<'_, '_> {
         (0..self.random.below(4)).for_each(|_| self.put());
         if self.random.below(3) > 0 {
             assert!(self.store().managed().undo_record().unwrap(), "B5: {}", self.what);
-            self.now = Model { sequence: self.now.sequence, ..before };
+            self.now = before;
         }
     }
 
@@ -390,8 +390,7 @@ impl Run<'_, '_> {
     fn abort(&mut self) {
         self.store().managed().aborted();
         self.pending.clear();
-        let sequence = self.now.sequence;
-        self.now = Model { sequence, ..self.committed.clone() };
+        self.now = self.committed.clone();
     }
 
     fn flush(&mut self) {
@@ -443,15 +442,13 @@ impl Run<'_, '_> {
         self.restore(store.managed());
         // What the owner keeps beside the offsets.
         let Model { observed_ms, hold_ms, sequence, .. } = self.committed;
+        store.managed().resume_from(Reached { observed_ms, sequence });
         match &mut store {
             Tested::Windows(store) => {
-                store.observe(observed_ms);
                 store.hold(hold_ms);
-                store.resume(sequence);
                 assert_eq!(store.observed_ms(), observed_ms, "{}", self.what);
             }
             Tested::Sessions(store) => {
-                store.observe(observed_ms);
                 store.hold(hold_ms);
                 assert_eq!(store.observed_ms(), observed_ms, "{}", self.what);
             }

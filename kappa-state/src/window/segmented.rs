@@ -17,7 +17,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::{
-    BufferOptions, BufferedStore, Change, Codec, Direction, KeyValueStore, ManagedStore, Mark, RestoringBytes,
+    BufferOptions, BufferedStore, Change, Codec, Direction, KeyValueStore, ManagedStore, Mark, Reached, RestoringBytes,
     StateError, StoreId,
 };
 
@@ -45,6 +45,8 @@ struct Progress {
     observed_ms: i64,
     /// Rows from here on stay, expired or not.
     hold_ms: i64,
+    /// The number that tells rows of one key and time apart, as it was used last.
+    sequence: i64,
 }
 
 /// Which rows a scan visits.
@@ -94,7 +96,7 @@ impl<V: 'static> Segmented<V> {
         }
         let segments = segments_of(&id, &*store)?;
         let observed_ms = segments.last().map_or(i64::MIN, |segment| segment.saturating_mul(layout.segment_ms));
-        let now = Progress { observed_ms, hold_ms: if layout.held { i64::MIN } else { i64::MAX } };
+        let now = Progress { observed_ms, hold_ms: if layout.held { i64::MIN } else { i64::MAX }, sequence: 0 };
         let store = BufferedStore::open(id, store, codec, buffer)?;
         let (committed, before_record) = (now, now);
         Ok(Self { store, layout, segments, now, committed, before_record, key: Vec::new(), upper: Vec::new() })
@@ -106,6 +108,14 @@ impl<V: 'static> Segmented<V> {
 
     pub(super) fn observe(&mut self, time_ms: i64) {
         self.now.observed_ms = self.now.observed_ms.max(time_ms);
+    }
+
+    pub(super) fn sequence(&self) -> i64 {
+        self.now.sequence
+    }
+
+    pub(super) fn resume(&mut self, sequence: i64) {
+        self.now.sequence = self.now.sequence.max(sequence);
     }
 
     pub(super) fn hold(&mut self, from_ms: i64) {
@@ -288,7 +298,7 @@ impl<V: Send + 'static> Segmented<V> {
         if self.store.tail_records() > 0 {
             return Ok(());
         }
-        let Progress { observed_ms, hold_ms } = self.committed;
+        let Progress { observed_ms, hold_ms, .. } = self.committed;
         let expired_until = observed_ms.saturating_sub(self.layout.retention_ms).saturating_add(1).min(hold_ms);
         let first_kept = expired_until.max(0).div_euclid(self.layout.segment_ms);
         let Some(first) = self.segments.first().copied().filter(|first| *first < first_kept) else { return Ok(()) };
@@ -391,6 +401,16 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
         self.store.flush(now_ms, force)?;
         self.drop_expired()
+    }
+
+    fn reached(&self) -> Option<Reached> {
+        Some(Reached { observed_ms: self.now.observed_ms, sequence: self.now.sequence })
+    }
+
+    fn resume_from(&mut self, Reached { observed_ms, sequence }: Reached) {
+        self.observe(observed_ms);
+        self.resume(sequence);
+        self.committed = self.now;
     }
 
     fn expired_until_ms(&self) -> Option<i64> {
@@ -497,6 +517,14 @@ macro_rules! managed {
 
             fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
                 self.rows.flush(now_ms, force)
+            }
+
+            fn reached(&self) -> Option<crate::Reached> {
+                self.rows.reached()
+            }
+
+            fn resume_from(&mut self, reached: crate::Reached) {
+                self.rows.resume_from(reached);
             }
 
             fn expired_until_ms(&self) -> Option<i64> {

@@ -35,7 +35,6 @@ pub struct WindowOptions {
 pub struct WindowStore<V> {
     rows: Segmented<V>,
     retain_duplicates: bool,
-    sequence: i64,
 }
 
 impl<V: 'static> WindowStore<V> {
@@ -48,7 +47,7 @@ impl<V: 'static> WindowStore<V> {
     ) -> Result<Self, StateError> {
         let WindowOptions { buffer, retention_ms, segment_ms, retain_duplicates, held } = options;
         let layout = Layout { suffix: SUFFIX, segment_ms, retention_ms, held };
-        Ok(Self { rows: Segmented::open(id, store, codec, buffer, layout)?, retain_duplicates, sequence: 0 })
+        Ok(Self { rows: Segmented::open(id, store, codec, buffer, layout)?, retain_duplicates })
     }
 
     /// The largest start put, ms; `i64::MIN` before the first. After opening it is a lower bound: the owner that needs it exactly
@@ -75,12 +74,12 @@ impl<V: 'static> WindowStore<V> {
 
     /// The sequence number used last, for the owner to keep.
     pub fn sequence(&self) -> i64 {
-        self.sequence
+        self.rows.sequence()
     }
 
     /// Goes on after `sequence`, if that is forward.
     pub fn resume(&mut self, sequence: i64) {
-        self.sequence = self.sequence.max(sequence);
+        self.rows.resume(sequence);
     }
 
     /// Sets the value of a window; `None` deletes it, which does nothing where duplicates are retained. Says whether it was
@@ -91,9 +90,9 @@ impl<V: 'static> WindowStore<V> {
             if value.is_none() {
                 return Ok(true);
             }
-            self.sequence += 1;
+            self.rows.resume(self.rows.sequence() + 1);
             // Kafka Streams' wraps around at the same place.
-            sequence = (self.sequence & 0x7fff_ffff) as u32;
+            sequence = (self.rows.sequence() & 0x7fff_ffff) as u32;
         }
         self.rows.put(key, &suffix(start_ms, sequence), value, timestamp_ms)
     }

@@ -13,6 +13,7 @@ mod join_to_table;
 mod process_values;
 mod processor;
 mod routing;
+mod session_store;
 mod session_window;
 mod sliding_window;
 mod stateless;
@@ -24,6 +25,7 @@ mod time_window;
 mod timestamps;
 mod to_table;
 mod versioned_store;
+mod window_store;
 mod windows;
 
 use super::Family;
@@ -43,6 +45,7 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("process_values", &process_values::ProcessValues),
     ("processor", &processor::Script),
     ("routing", &routing::Routing),
+    ("session_store", &session_store::SessionStore),
     ("session_window", &session_window::SessionWindow),
     ("sliding_window", &sliding_window::SlidingWindow),
     ("stateless", &stateless::Stateless),
@@ -54,6 +57,7 @@ pub const ALL: &[(&str, &dyn Family)] = &[
     ("timestamps", &timestamps::TimestampRules),
     ("to_table", &to_table::ToTable),
     ("versioned_store", &versioned_store::VersionedStore),
+    ("window_store", &window_store::WindowStore),
 ];
 
 /// The family of a topology.

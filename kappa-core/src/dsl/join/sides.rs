@@ -5,7 +5,7 @@ use crate::codec::{SharedCodec, bytes};
 use crate::dsl::store;
 use crate::processor::{Kept, Slot};
 use crate::task::TaskScope;
-use crate::topology::{Assembly, NodeId, OpenAs, SharedGraph, Store, StoreIndex, StoreKind};
+use crate::topology::{Assembly, OpenAs, SharedGraph, Store, StoreIndex, StoreKind};
 use kappa_state::{BufferOptions, BufferedStore, Held, HeldCodec, StateError, StoreId, WindowOptions, WindowStore};
 use std::sync::Arc;
 
@@ -52,18 +52,10 @@ pub(super) fn waiting_store<K: 'static>(
 }
 
 /// A side's store as the operators use it.
-pub(super) fn kept<V>(
-    assembly: &mut Assembly<'_>,
-    node: NodeId,
-    store: StoreIndex,
-    side: &str,
-    value: &SharedCodec<V>,
-) -> Kept<V> {
+pub(super) fn kept<V>(assembly: &mut Assembly<'_>, store: StoreIndex, value: &SharedCodec<V>) -> Kept<V> {
     Kept {
         slot: assembly.slot(store).unwrap_or(usize::MAX),
         changelog: assembly.changelog(store),
-        put_ms: assembly.time(node, &format!("{side} put")),
-        sequence: assembly.time(node, &format!("{side} sequence")),
         value: value.clone(),
     }
 }

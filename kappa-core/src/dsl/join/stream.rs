@@ -145,7 +145,7 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
         let (node_key, node_value) = (key.clone(), value.clone());
         let node = input.operator_of(name, "self_join_within", move |assembly, node| {
             assembly.log_changes::<WindowStore<Held<V>>>(node, index);
-            let side = sides::kept(assembly, node, index, "left", &node_value);
+            let side = sides::kept(assembly, index, &node_value);
             SelfJoin::new(side, assembly, node, &node_key, windows, Arc::clone(&joiner))
         });
         input.graph.borrow_mut().connect(node, &[index]);
@@ -186,16 +186,16 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
             if let Some(waiting) = waiting {
                 assembly.log_changes::<BufferedStore<Vec<u8>>>(node, waiting);
             }
-            let own = sides::kept(assembly, meeting, stores[0], "left", &node_values.0);
-            let other = sides::kept(assembly, meeting, stores[1], "right", &node_values.1);
+            let own = sides::kept(assembly, stores[0], &node_values.0);
+            let other = sides::kept(assembly, stores[1], &node_values.1);
             let outer = waiting.map(|waiting| OuterSide::new(assembly, meeting, waiting, outer[0], true));
             JoinSide::new(assembly, (node, meeting), &node_key, windows, true, (own, other), outer, Arc::clone(&joiner))
         });
         let (node_key, node_values) = (key, values);
         let on_right = right.operator_of(name, &format!("{operator}-right"), move |assembly, node| {
             assembly.log_changes::<WindowStore<Held<W>>>(node, stores[1]);
-            let own = sides::kept(assembly, meeting, stores[1], "right", &node_values.1);
-            let other = sides::kept(assembly, meeting, stores[0], "left", &node_values.0);
+            let own = sides::kept(assembly, stores[1], &node_values.1);
+            let other = sides::kept(assembly, stores[0], &node_values.0);
             let outer = waiting.map(|waiting| OuterSide::new(assembly, meeting, waiting, outer[1], false));
             JoinSide::new(
                 assembly,

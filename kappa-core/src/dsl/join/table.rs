@@ -2,7 +2,7 @@
 
 use crate::codec::SharedCodec;
 use crate::dsl::{KStream, KTable, Known, Repartition};
-use crate::processor::{Cx, Dropped, Getter, Next, Receiver};
+use crate::processor::{Cx, Dropped, Getter, Next, Receiver, Wanted};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::topology::TopologyError;
@@ -154,7 +154,8 @@ where
         let (table, joiner) = (&self.table, &self.joiner);
         let joined = cx.with_key(&self.name, record.key, &self.key, |key, cx| {
             let mut joined = None;
-            table.get_as_of(record.key, key, record.timestamp_ms, cx, &mut |found| {
+            let wanted = Wanted { key: record.key, bytes: key, as_of_ms: Some(record.timestamp_ms) };
+            table.get(wanted, cx, &mut |found| {
                 joined = joiner(value, found.map(|(found, _)| found));
                 Ok(())
             })?;

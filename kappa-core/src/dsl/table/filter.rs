@@ -1,8 +1,8 @@
 //! Keeps or leaves out rows by a predicate.
 
 use super::KTable;
-use crate::processor::{Cx, Found, Getter, Next, Receiver, decoded, get_from};
-use crate::record::{Lazy, Record};
+use crate::processor::{Cx, Found, Getter, Next, Receiver, Wanted};
+use crate::record::Record;
 use crate::task::ProcessError;
 use crate::topology::OldValues;
 use std::sync::Arc;
@@ -98,40 +98,9 @@ struct FilterGetter<K, V, F> {
     predicate: Arc<F>,
 }
 
-impl<K: 'static, V: 'static, F: Fn(&K, &V) -> bool + Send + Sync> FilterGetter<K, V, F> {
-    fn find(
-        &self,
-        key: (&Lazy<'_, K>, &[u8]),
-        as_of_ms: Option<i64>,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
-        let decoded_key = decoded(key.0)?;
-        get_from(&*self.table, key, as_of_ms, cx, &mut |found| {
-            with(found.filter(|(value, _)| (self.predicate)(decoded_key, value)))
-        })
-    }
-}
-
 impl<K: 'static, V: 'static, F: Fn(&K, &V) -> bool + Send + Sync> Getter<K, V> for FilterGetter<K, V, F> {
-    fn get(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
-        self.find((key, bytes), None, cx, with)
-    }
-
-    fn get_as_of(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        as_of_ms: i64,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
-        self.find((key, bytes), Some(as_of_ms), cx, with)
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, V>) -> Result<(), ProcessError> {
+        let key = wanted.key()?;
+        self.table.get(wanted, cx, &mut |found| with(found.filter(|(value, _)| (self.predicate)(key, value))))
     }
 }

@@ -11,7 +11,7 @@
 use super::KTable;
 use crate::codec::SharedCodec;
 use crate::dsl::{KStream, Known};
-use crate::processor::{Cx, Dropped, Found, Getter, Lookup, Next, Receiver};
+use crate::processor::{Cx, Dropped, Found, Getter, Lookup, Next, Receiver, Wanted};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::topology::{Assembly, Kind, NodeId, OldValues, TopologyError, erase};
@@ -223,7 +223,7 @@ impl<K: 'static, V: 'static, V2: 'static, R: 'static> Side<K, V, V2, R> {
         let mut made = None;
         // Old values are right only if each side sees of the other what was passed on of it, and not what will be.
         cx.state.reads_staged = self.sends_old && !cx.state.at_once;
-        let done = self.other.get(record.key, key, cx, &mut |found| {
+        let done = self.other.get(Wanted::latest(record.key, key), cx, &mut |found| {
             let (other, at_ms) = found.unzip();
             let nothing = match self.rule {
                 Rule::NoOther => true,
@@ -285,22 +285,18 @@ struct JoinGetter<K, V, V2, R> {
 }
 
 impl<K: 'static, V: Clone + Send, V2, R> Getter<K, R> for JoinGetter<K, V, V2, R> {
-    fn get(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, R>,
-    ) -> Result<(), ProcessError> {
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, R>) -> Result<(), ProcessError> {
+        // No versions of a join are kept: its parts are as they are now.
+        let wanted = Wanted { as_of_ms: None, ..wanted };
         let mut left = None;
-        self.left.get(key, bytes, cx, &mut |found| {
+        self.left.get(wanted, cx, &mut |found| {
             left = found.map(|(value, at_ms)| (value.clone(), at_ms));
             Ok(())
         })?;
         if left.is_none() && self.left_alone {
             return with(None);
         }
-        self.right.get(key, bytes, cx, &mut |right| {
+        self.right.get(wanted, cx, &mut |right| {
             let at_ms = left.as_ref().map(|(_, at_ms)| *at_ms).max(right.map(|(_, at_ms)| at_ms));
             let made = (self.joiner)(left.as_ref().map(|(value, _)| value), right.map(|(value, _)| value));
             with(made.as_ref().zip(at_ms))

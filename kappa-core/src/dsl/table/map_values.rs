@@ -1,7 +1,7 @@
 //! Makes a new value of each row.
 
 use super::KTable;
-use crate::processor::{Cx, Found, Getter, Next, Receiver, decoded, get_from};
+use crate::processor::{Cx, Found, Getter, Next, Receiver, Wanted};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::topology::OldValues;
@@ -108,47 +108,15 @@ struct MapGetter<K, V, F> {
     mapper: Arc<F>,
 }
 
-impl<K: 'static, V: 'static, F> MapGetter<K, V, F> {
-    fn find<V2>(
-        &self,
-        key: (&Lazy<'_, K>, &[u8]),
-        as_of_ms: Option<i64>,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V2>,
-    ) -> Result<(), ProcessError>
-    where
-        F: Fn(&K, &V) -> Option<V2> + Send + Sync,
-    {
-        let decoded_key = decoded(key.0)?;
-        get_from(&*self.table, key, as_of_ms, cx, &mut |found| {
-            let made = found.and_then(|(value, at_ms)| Some(((self.mapper)(decoded_key, value)?, at_ms)));
-            with(made.as_ref().map(|(value, at_ms)| (value, *at_ms)))
-        })
-    }
-}
-
 impl<K: 'static, V: 'static, V2, F> Getter<K, V2> for MapGetter<K, V, F>
 where
     F: Fn(&K, &V) -> Option<V2> + Send + Sync,
 {
-    fn get(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V2>,
-    ) -> Result<(), ProcessError> {
-        self.find((key, bytes), None, cx, with)
-    }
-
-    fn get_as_of(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        as_of_ms: i64,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V2>,
-    ) -> Result<(), ProcessError> {
-        self.find((key, bytes), Some(as_of_ms), cx, with)
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, V2>) -> Result<(), ProcessError> {
+        let key = wanted.key()?;
+        self.table.get(wanted, cx, &mut |found| {
+            let made = found.and_then(|(value, at_ms)| Some(((self.mapper)(key, value)?, at_ms)));
+            with(made.as_ref().map(|(value, at_ms)| (value, *at_ms)))
+        })
     }
 }

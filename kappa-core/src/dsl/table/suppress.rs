@@ -3,7 +3,7 @@
 use super::suppress_entry::Entry;
 use crate::codec::{SharedCodec, bytes};
 use crate::dsl::{KTable, store};
-use crate::processor::{Cx, Dropped, Found, Getter, LogOnly, Lookup, Next, Receiver, TimeSlot};
+use crate::processor::{Cx, Dropped, Found, Getter, LogOnly, Lookup, Next, Receiver, TimeSlot, Wanted};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::topology::{Assembly, OldValues, TopologyError};
@@ -334,15 +334,9 @@ struct PassedOn<K, V> {
 }
 
 impl<K: 'static, V: Send + 'static> Getter<K, V> for PassedOn<K, V> {
-    fn get(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, V>,
-    ) -> Result<(), ProcessError> {
-        let held = cx.store::<Vec<u8>>(self.slot).get(bytes)?.and_then(|(row, _)| Entry::decode(row));
-        let Some(entry) = held else { return self.parent.get(key, bytes, cx, with) };
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, V>) -> Result<(), ProcessError> {
+        let held = cx.store::<Vec<u8>>(self.slot).get(wanted.bytes)?.and_then(|(row, _)| Entry::decode(row));
+        let Some(entry) = held else { return self.parent.get(Wanted { as_of_ms: None, ..wanted }, cx, with) };
         let prior = entry.prior.as_deref().and_then(|bytes| Lazy::encoded(&self.value, Some(bytes)));
         let failed =
             |error: crate::codec::CodecError| ProcessError::Undecodable { part: "value", reason: error.reason };

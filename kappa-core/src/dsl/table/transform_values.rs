@@ -2,7 +2,7 @@
 
 use super::KTable;
 use crate::processor::{
-    ConnectedStore, Cx, Found, Getter, Links, Next, Receiver, TransformContext, ValueTransformer, decoded, get_from,
+    ConnectedStore, Cx, Found, Getter, Links, Next, Receiver, TransformContext, ValueTransformer, Wanted,
 };
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
@@ -151,30 +151,6 @@ struct TransformGetter<K, V, T, S> {
 /// The timestamp of a value that was made of nothing.
 const UNKNOWN: i64 = -1;
 
-impl<K: 'static, V: Clone + 'static, T, S> TransformGetter<K, V, T, S>
-where
-    T: ValueTransformer<K, V>,
-    S: Fn() -> T + Send + Sync,
-{
-    fn find(
-        &self,
-        key: (&Lazy<'_, K>, &[u8]),
-        as_of_ms: Option<i64>,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, T::Value>,
-    ) -> Result<(), ProcessError> {
-        let mut row = None;
-        get_from(&*self.table, key, as_of_ms, cx, &mut |found| {
-            row = found.map(|(value, at_ms)| (value.clone(), at_ms));
-            Ok(())
-        })?;
-        let at_ms = row.as_ref().map_or(UNKNOWN, |(_, at_ms)| *at_ms);
-        let value = row.as_ref().map(|(value, _)| value);
-        let made = self.own.borrow_mut().transform(decoded(key.0)?, value, at_ms, cx)?;
-        with(made.as_ref().map(|value| (value, at_ms)))
-    }
-}
-
 impl<K: 'static, V: Clone + 'static, T, S> Getter<K, T::Value> for TransformGetter<K, V, T, S>
 where
     T: ValueTransformer<K, V>,
@@ -182,22 +158,18 @@ where
 {
     fn get(
         &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
+        wanted: Wanted<'_, '_, K>,
         cx: &mut Cx<'_>,
         with: &mut Found<'_, T::Value>,
     ) -> Result<(), ProcessError> {
-        self.find((key, bytes), None, cx, with)
-    }
-
-    fn get_as_of(
-        &self,
-        key: &Lazy<'_, K>,
-        bytes: &[u8],
-        as_of_ms: i64,
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, T::Value>,
-    ) -> Result<(), ProcessError> {
-        self.find((key, bytes), Some(as_of_ms), cx, with)
+        let mut row = None;
+        self.table.get(wanted, cx, &mut |found| {
+            row = found.map(|(value, at_ms)| (value.clone(), at_ms));
+            Ok(())
+        })?;
+        let at_ms = row.as_ref().map_or(UNKNOWN, |(_, at_ms)| *at_ms);
+        let value = row.as_ref().map(|(value, _)| value);
+        let made = self.own.borrow_mut().transform(wanted.key()?, value, at_ms, cx)?;
+        with(made.as_ref().map(|value| (value, at_ms)))
     }
 }

@@ -3,9 +3,9 @@
 use super::core::{Aggregation, Core};
 use super::fold::TimeFold;
 use super::session_fold::{Merger, SessionFold};
-use super::sessions::merging;
+use super::sessions::{in_sessions, merging};
 use super::sliding::SlidingFold;
-use super::table::{RowStore, add_rows, result, window_table};
+use super::table::{add_rows, result, window_table};
 use super::time::TimeKind;
 use crate::codec::{Codec, SharedCodec, shared_session_windowed, shared_time_windowed};
 use crate::dsl::aggregate::look;
@@ -117,8 +117,7 @@ pub(crate) fn rows_result<K: 'static, A: Send + 'static>(
         }
         Over::Sessions(windows, windowed, _) => {
             let retention_ms = windows.gap_ms.saturating_add(windows.grace_ms);
-            let segment_ms = RowStore::segment_ms(retention_ms);
-            let store = RowStore { retention_ms, segment_ms, emit: Emit::OnUpdate, grace_ms: retention_ms };
+            let store = in_sessions(*windows, Emit::OnUpdate, retention_ms);
             add_rows::<K, A, SessionStore<A>>(graph, name, "cogroup", merged, windowed, &value, store);
             result::<K, A, SessionStore<A>>(graph, merged, index, windowed.clone(), value)
         }

@@ -38,8 +38,6 @@ pub(crate) struct Core<K, V, A, S> {
     pub(crate) aggregation: Aggregation<K, V, A>,
     /// The largest timestamp of its records.
     observed: TimeSlot,
-    /// The largest time put into the store.
-    stored: TimeSlot,
     /// Up to where windows have been emitted.
     closed: TimeSlot,
 }
@@ -55,24 +53,13 @@ impl<K: 'static, V: 'static, A: Send + 'static, S: WindowRows<A>> Core<K, V, A, 
         aggregation: Aggregation<K, V, A>,
     ) -> Self {
         let observed = assembly.time(node, "observed");
-        let stored = assembly.time(owner, "stored");
         let closed = assembly.time(owner, "closed");
-        Self { table, key, aggregation, observed, stored, closed }
+        Self { table, key, aggregation, observed, closed }
     }
 
     /// Moves the operator's time; gives back where it is now.
     pub(crate) fn observe(&self, timestamp_ms: i64, cx: &mut Cx<'_>) -> i64 {
         cx.state.times.advance(self.observed, timestamp_ms)
-    }
-
-    /// The largest time put into the store, as it was before the task was started or aborted.
-    pub(crate) fn stored_ms(&self, cx: &Cx<'_>) -> i64 {
-        cx.state.times.get(self.stored)
-    }
-
-    /// Keeps what the store has seen now.
-    pub(crate) fn keep_stored(&self, stored_ms: i64, cx: &mut Cx<'_>) {
-        cx.state.times.advance(self.stored, stored_ms);
     }
 
     /// Up to where windows have been emitted; `None` before the first.

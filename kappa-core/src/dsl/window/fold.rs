@@ -30,7 +30,7 @@ impl<K: 'static, V: 'static, A: Send + 'static> TimeFold<K, V, A> {
                     cx.drop_record(Dropped::Late)?;
                 }
             }
-            core.settle_windows(cx)?;
+            core.table.settle(cx)?;
         }
         if core.closes(close_ms, cx) {
             // Windows that start no later have ended.
@@ -57,21 +57,11 @@ impl<K: 'static, V: 'static, A: Send + 'static> Receiver<K, V> for TimeFold<K, V
 }
 
 impl<K: 'static, V: 'static, A: Send + 'static> Core<K, V, A, WindowStore<A>> {
-    /// Tells the store what the operator knows of time: it may have been started anew, or gone back to a commit.
+    /// Tells the store what has been emitted: it may have been started anew, or gone back to a commit.
     pub(super) fn resume_windows(&self, size_ms: i64, cx: &mut Cx<'_>) {
-        let (stored_ms, closed_ms) = (self.stored_ms(cx), self.closed_ms(cx));
-        let rows = self.table.rows(cx);
-        rows.observe(stored_ms);
-        if let Some(closed_ms) = closed_ms {
-            rows.hold(closed_ms.saturating_sub(size_ms));
+        if let Some(closed_ms) = self.closed_ms(cx) {
+            self.table.rows(cx).hold(closed_ms.saturating_sub(size_ms));
         }
-    }
-
-    /// All of a record is in the store.
-    pub(super) fn settle_windows(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let stored_ms = self.table.rows(cx).observed_ms();
-        self.keep_stored(stored_ms, cx);
-        self.table.settle(cx)
     }
 
     /// Takes a record into a window.

@@ -30,19 +30,14 @@ impl<K: 'static, V: 'static, A: Send + 'static> SessionFold<K, V, A> {
         } else {
             self.merge(key, record, close_ms, cx)?;
         }
-        let stored_ms = core.table.rows(cx).observed_ms();
-        core.keep_stored(stored_ms, cx);
         core.table.settle(cx)?;
         if core.closes(close_ms, cx) { self.emit(close_ms, record, cx) } else { Ok(()) }
     }
 
-    /// Tells the store what the operator knows of time: it may have been started anew, or gone back to a commit.
+    /// Tells the store what has been emitted: it may have been started anew, or gone back to a commit.
     fn resume(&self, cx: &mut Cx<'_>) {
-        let (stored_ms, closed_ms) = (self.core.stored_ms(cx), self.core.closed_ms(cx));
-        let rows = self.core.table.rows(cx);
-        rows.observe(stored_ms);
-        if let Some(closed_ms) = closed_ms {
-            rows.hold(closed_ms);
+        if let Some(closed_ms) = self.core.closed_ms(cx) {
+            self.core.table.rows(cx).hold(closed_ms);
         }
     }
 

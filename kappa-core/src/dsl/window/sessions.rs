@@ -180,7 +180,13 @@ pub(super) fn session_store<K: 'static, V: 'static>(
         let (windows, rule) = (title.to_owned(), "the retention is at least the sessions' gap and grace");
         stream.graph.borrow_mut().errors.push(TopologyError::Windows { windows, rule });
     }
-    RowStore { retention_ms, segment_ms: RowStore::segment_ms(retention_ms), emit, grace_ms: least_ms }
+    in_sessions(windows, emit, retention_ms)
+}
+
+pub(super) fn in_sessions(windows: SessionWindows, emit: Emit, retention_ms: i64) -> RowStore {
+    let SessionWindows { gap_ms, grace_ms } = windows;
+    let (segment_ms, grace_ms) = (RowStore::segment_ms(retention_ms), gap_ms.saturating_add(grace_ms));
+    RowStore { retention_ms, segment_ms, emit, grace_ms, reach_ms: gap_ms.saturating_add(1) }
 }
 
 /// What merges the values of sessions.

@@ -58,10 +58,10 @@ impl<K: 'static, V: 'static, A: Send + 'static> SlidingFold<K, V, A> {
         }
         if record.timestamp_ms < difference_ms {
             self.early(key, record, close_ms, cx)?;
-            return core.settle_windows(cx);
+            return core.table.settle(cx);
         }
         self.slide(key, record, close_ms, cx)?;
-        core.settle_windows(cx)?;
+        core.table.settle(cx)?;
         if core.closes(close_ms, cx) {
             // Its end belongs to a sliding window: it has closed only once time is past it.
             let last_start_ms = close_ms.saturating_sub(difference_ms).saturating_sub(1);

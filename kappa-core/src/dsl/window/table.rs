@@ -3,8 +3,7 @@
 use super::core::{Aggregation, Core};
 use crate::codec::SharedCodec;
 use crate::dsl::{KStream, KTable, Known};
-use crate::processor::{Cx, Emit, Found, Getter, Lookup, Receiver, Slot, WindowRows, WindowTable};
-use crate::record::Lazy;
+use crate::processor::{Cx, Emit, Found, Getter, Lookup, Receiver, Slot, Wanted, WindowRows, WindowTable};
 use crate::task::{ProcessError, TaskScope};
 use crate::topology::{Assembly, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex, StoreKind, erase};
 use crate::window::Windowed;
@@ -23,6 +22,9 @@ pub(crate) struct RowStore {
     pub(crate) emit: Emit,
     /// How long after their end windows take late records; for sessions with the gap.
     pub(crate) grace_ms: i64,
+    /// How much longer rows stay where there is a cache, ms. Kafka Streams' operators see in theirs what has expired behind it; how
+    /// long depends on what else is cached there, here it is as far back as an operator looks for a record that is not late.
+    pub(crate) reach_ms: i64,
 }
 
 impl RowStore {
@@ -31,7 +33,13 @@ impl RowStore {
         (retention_ms / 2).max(60_000)
     }
 
-    fn buffer(scope: &TaskScope<'_>, keep_old: bool) -> BufferOptions {
+    /// How long rows are there for readers.
+    fn shown_ms(&self, scope: &TaskScope<'_>) -> i64 {
+        let reach_ms = if scope.cache_bytes_per_store > 0 { self.reach_ms } else { 0 };
+        self.retention_ms.saturating_add(reach_ms)
+    }
+
+    pub(super) fn buffer(scope: &TaskScope<'_>, keep_old: bool) -> BufferOptions {
         BufferOptions { tail_bound: scope.tail_bound, cache_bytes: scope.cache_bytes_per_store, keep_old }
     }
 }
@@ -66,7 +74,8 @@ impl<A: Send + 'static> Rows<A> for WindowStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit, .. } = store;
+        let RowStore { segment_ms, emit, .. } = store;
+        let retention_ms = store.shown_ms(scope);
         let buffer = RowStore::buffer(scope, keep_old);
         let held = emit == Emit::OnClose;
         let options = WindowOptions { buffer, retention_ms, segment_ms, held, retain_duplicates: false };
@@ -89,7 +98,8 @@ impl<A: Send + 'static> Rows<A> for SessionStore<A> {
         id: StoreId,
         keep_old: bool,
     ) -> Result<Self, StateError> {
-        let RowStore { retention_ms, segment_ms, emit, .. } = store;
+        let RowStore { segment_ms, emit, .. } = store;
+        let retention_ms = store.shown_ms(scope);
         let buffer = RowStore::buffer(scope, keep_old);
         let options = SessionOptions { buffer, retention_ms, segment_ms, held: emit == Emit::OnClose };
         let behind = scope.state.open(&id)?;
@@ -220,14 +230,8 @@ struct RowGetter<S> {
 }
 
 impl<K, A: Send + 'static, S: Rows<A>> Getter<K, A> for RowGetter<S> {
-    fn get(
-        &self,
-        _key: &Lazy<'_, K>,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-        with: &mut Found<'_, A>,
-    ) -> Result<(), ProcessError> {
-        let (key, window) = bytes.split_at(bytes.len().saturating_sub(S::WINDOW));
+    fn get(&self, wanted: Wanted<'_, '_, K>, cx: &mut Cx<'_>, with: &mut Found<'_, A>) -> Result<(), ProcessError> {
+        let (key, window) = wanted.bytes.split_at(wanted.bytes.len().saturating_sub(S::WINDOW));
         with(cx.typed::<S>(self.slot).0.row(key, window)?)
     }
 }

@@ -49,7 +49,11 @@ impl TimeKind {
             Self::Time(windows) => windows.grace_ms,
             Self::Sliding(windows) => windows.grace_ms,
         };
-        RowStore { retention_ms, segment_ms, emit, grace_ms }
+        let reach_ms = match self {
+            Self::Time(_) => 0,
+            Self::Sliding(windows) => windows.difference_ms.saturating_add(1),
+        };
+        RowStore { retention_ms, segment_ms, emit, grace_ms, reach_ms }
     }
 }
 

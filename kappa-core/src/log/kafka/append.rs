@@ -32,6 +32,8 @@ mod parcels;
 mod produce;
 
 /// Longer than the transaction's own time-out, after which the log has aborted it.
+/// How long an abort waits for what is on its way.
+const BEFORE_ABORT: Duration = Duration::from_secs(1);
 const BEYOND_TRANSACTION: Duration = Duration::from_secs(5);
 /// For so long records are let go of before it is seen whether that still makes sense.
 const FLUSH_PIECE: Duration = Duration::from_millis(1);
@@ -320,7 +322,16 @@ impl Append for KafkaAppend {
             _ => self.expect("abort", &State::Open)?,
         }
         let deadline = self.ending();
-        let result = self.call("abort", deadline, move |client| client.abort_transaction(deadline))?;
+        // librdkafka ends a transaction whose first partition it has sent to the coordinator, even where that has not arrived: a
+        // broker before 4.0 calls the abort invalid then, and the client is lost (librdkafka#4849). What has been acknowledged has
+        // arrived.
+        let settling = if self.state == State::Open { deadline.min(BEFORE_ABORT) } else { Duration::ZERO };
+        let result = self.call("abort", deadline + settling, move |client| {
+            if !settling.is_zero() {
+                client.flush(settling).ok();
+            }
+            client.abort_transaction(deadline)
+        })?;
         self.refused("abort");
         self.take_positions();
         match result {

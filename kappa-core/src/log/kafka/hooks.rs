@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How long a refusal explains calls without an answer: as long as such a call takes, and a second one that waited for it.
+const REFUSAL: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Facilities are a few fixed words of librdkafka's; this many are told apart.
@@ -23,7 +25,7 @@ const MAX_PARTITION_ERRORS: usize = 16_384;
 pub(super) struct ClientHooks {
     client_id: String,
     lines: Mutex<BTreeMap<String, Line>>,
-    refused: Mutex<Option<String>>,
+    refused: Mutex<Option<(Instant, String)>>,
     partitions: Mutex<Vec<PartitionError>>,
 }
 
@@ -74,7 +76,7 @@ impl ClientHooks {
 
     /// Why the brokers last refused this client altogether, if they have since this was last asked.
     pub(super) fn refusal(&self, operation: &'static str) -> Option<LogError> {
-        let reason = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let (_, reason) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(LogError::Unauthorized { operation, reason })
     }
 
@@ -83,10 +85,14 @@ impl ClientHooks {
         std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A call without an answer, explained by a refusal where there was one.
+    /// A call without an answer, explained by a refusal where there was one while it ran. Several may wait on one client, and
+    /// librdkafka tells a refusal once.
     pub(super) fn explain(&self, operation: &'static str, error: LogError) -> LogError {
-        match error {
-            LogError::Timeout { .. } | LogError::Unavailable { .. } => self.refusal(operation).unwrap_or(error),
+        if !matches!(error, LogError::Timeout { .. } | LogError::Unavailable { .. }) {
+            return error;
+        }
+        match &*self.refused.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((at, reason)) if at.elapsed() < REFUSAL => LogError::Unauthorized { operation, reason: reason.clone() },
             _ => error,
         }
     }
@@ -134,7 +140,7 @@ impl Hooks for ClientHooks {
         let facility = code.name();
         if is_refused_client(code) {
             let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            *refused = Some(format!("{facility}: {text}"));
+            *refused = Some((Instant::now(), format!("{facility}: {text}")));
         }
         if let Some(error) = PartitionError::parse(code, text) {
             let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,6 +165,17 @@ mod tests {
         let seen = PartitionError::parse(code, "or-ders.x [7]: topic does not exist (Broker: Unknown topic)");
         assert_eq!(seen.map(|error| (error.topic, error.partition)), Some(("or-ders.x".into(), 7)));
         assert_eq!(PartitionError::parse(code, "127.0.0.1:1/bootstrap: Connect to [::1]: refused"), None);
+    }
+
+    #[test]
+    fn a_refusal_explains_every_call_that_waited() {
+        let hooks = ClientHooks::new("test");
+        let timeout = || LogError::Timeout { operation: "ask", deadline: Duration::from_secs(30) };
+        assert!(matches!(hooks.explain("ask", timeout()), LogError::Timeout { .. }));
+        hooks.error(Code::SASL_AUTHENTICATION_FAILED, "wrong password");
+        for _ in 0..2 {
+            assert!(matches!(hooks.explain("ask", timeout()), LogError::Unauthorized { .. }));
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! One side's records, kept for as long as the other side may look for them.
 //!
-//! **Invariants:** the largest time put and the last sequence number travel with the committed offsets; the store is told of
-//! them before each use, so after a restart it lets go and numbers as if there had been none.
+//! **Invariants:** the largest time put and the last sequence number travel with the committed offsets (`FusedTask`), so after a
+//! restart the store lets go and numbers as if there had been none.
 
 use crate::codec::SharedCodec;
-use crate::processor::{Cx, Dropped, Slot, TimeSlot};
+use crate::processor::{Cx, Dropped, Slot};
 use crate::task::ProcessError;
 use kappa_state::{Direction, Held, StateError, WindowStore};
 use std::ops::ControlFlow;
@@ -13,8 +13,6 @@ use std::ops::ControlFlow;
 pub(crate) struct Kept<V> {
     pub(crate) slot: usize,
     pub(crate) changelog: usize,
-    pub(crate) put_ms: TimeSlot,
-    pub(crate) sequence: TimeSlot,
     pub(crate) value: SharedCodec<V>,
 }
 
@@ -27,21 +25,18 @@ impl<V: Send + 'static> Kept<V> {
         timestamp_ms: i64,
         cx: &mut Cx<'_>,
     ) -> Result<(), ProcessError> {
-        cx.state.times.advance(self.put_ms, timestamp_ms);
-        self.recall(cx);
         let (store, out) = cx.typed::<WindowStore<Held<V>>>(self.slot);
+        store.observe(timestamp_ms);
         let kept = match value {
             Some(bytes) => store.put(key, timestamp_ms, Some(Held::of(bytes)), timestamp_ms)?,
             None => !store.is_expired(timestamp_ms),
         };
-        let sequence = store.sequence();
         if store.over_cache() {
             store.stage(|change| {
                 out.log(self.changelog, change.timestamp_ms, change.key, change.value_bytes);
                 Ok::<_, ProcessError>(())
             })?;
         }
-        cx.state.times.advance(self.sequence, sequence);
         if kept { Ok(()) } else { cx.drop_record(Dropped::Expired) }
     }
 
@@ -53,7 +48,6 @@ impl<V: Send + 'static> Kept<V> {
         cx: &mut Cx<'_>,
         mut each: impl FnMut(i64, &V, &mut Cx<'_>) -> Result<(), ProcessError>,
     ) -> Result<(), ProcessError> {
-        self.recall(cx);
         // Out of its place meanwhile: only this join uses it, and results go downstream, away from here.
         let mut taken: Option<Box<dyn Slot>> = cx.state.stores[self.slot].take();
         let Some(store) = taken.as_mut().and_then(|slot| slot.any().downcast_mut::<WindowStore<Held<V>>>()) else {
@@ -77,12 +71,5 @@ impl<V: Send + 'static> Kept<V> {
         cx.state.stores[self.slot] = taken;
         fetched?;
         failed.map_or(Ok(()), Err)
-    }
-
-    fn recall(&self, cx: &mut Cx<'_>) {
-        let (put_ms, sequence) = (cx.state.times.get(self.put_ms), cx.state.times.get(self.sequence));
-        let (store, _) = cx.typed::<WindowStore<Held<V>>>(self.slot);
-        store.observe(put_ms);
-        store.resume(sequence);
     }
 }

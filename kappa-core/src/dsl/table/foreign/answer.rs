@@ -4,7 +4,7 @@ use super::murmur3::Hash;
 use super::wire::{Instruction, Response, Subscription, prefix};
 use crate::codec::SharedCodec;
 use crate::log::Headers;
-use crate::processor::{Cx, Dropped, Getter, Receiver, unencodable};
+use crate::processor::{Cx, Dropped, Getter, Receiver, Wanted, unencodable};
 use crate::record::{Lazy, Record};
 use crate::task::{Output, ProcessError};
 use kappa_state::Direction;
@@ -44,7 +44,7 @@ impl<K: 'static, V: 'static> Receive<K, V> {
     fn right(&self, foreign: &[u8], cx: &mut Cx<'_>) -> Result<Option<(Vec<u8>, i64)>, ProcessError> {
         let Some(key) = Lazy::encoded(&self.key, Some(foreign)) else { return Ok(None) };
         let mut row = None;
-        self.right.get(&key, foreign, cx, &mut |found| {
+        self.right.get(Wanted::latest(&key, foreign), cx, &mut |found| {
             if let Some((value, at_ms)) = found {
                 let mut bytes = Vec::new();
                 let written = self.value.codec.encode(value, &mut bytes);

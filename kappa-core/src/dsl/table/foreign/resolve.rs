@@ -3,7 +3,7 @@
 use super::murmur3::hash;
 use super::wire::Response;
 use crate::codec::SharedCodec;
-use crate::processor::{Cx, Dropped, Getter, Next, Receiver, unencodable};
+use crate::processor::{Cx, Dropped, Getter, Next, Receiver, Wanted, unencodable};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ where
             None => None,
         };
         let mut outcome = Outcome::Stale;
-        self.table.get(key.0, key.1, cx, &mut |found| {
+        self.table.get(Wanted::latest(key.0, key.1), cx, &mut |found| {
             let now = match found {
                 Some((value, _)) => {
                     let mut bytes = Vec::new();

@@ -1,6 +1,7 @@
 package kappa.bench;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
@@ -26,7 +27,7 @@ final class Application implements AutoCloseable {
 
     Application(Options options) {
         String format = options.text("format");
-        streams = new KafkaStreams(Queries.topology(options.text("query"), input(options), Queries.serde(format),
+        streams = new KafkaStreams(Queries.topology(options.text("query"), inputs(options), format,
                 options.text("output")), config(options));
         streams.setUncaughtExceptionHandler(e -> {
             failure.set(e);
@@ -43,9 +44,10 @@ final class Application implements AutoCloseable {
         });
     }
 
-    /** The topic with the bids. */
-    static String input(Options options) {
-        return options.has("input") ? options.text("input") : "nexmark-bid-" + options.text("format");
+    /** The topics with what the query reads. */
+    static List<String> inputs(Options options) {
+        String named = options.has("input") ? options.text("input") : "nexmark-bid-" + options.text("format");
+        return List.of(named.split(","));
     }
 
     /** Starts, and waits until all tasks are assigned and restored. */
@@ -94,6 +96,9 @@ final class Application implements AutoCloseable {
         config.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
         config.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
         config.put(StreamsConfig.producerPrefix(ProducerConfig.COMPRESSION_TYPE_CONFIG), "lz4");
+        // Changelogs of windows expire by the records' time, and that lies years back.
+        config.put(StreamsConfig.WINDOW_STORE_CHANGE_LOG_ADDITIONAL_RETENTION_MS_CONFIG,
+                Duration.ofDays(36_500).toMillis());
         if (options.has("instance-id")) {
             config.put(StreamsConfig.mainConsumerPrefix(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG),
                     options.text("instance-id"));

@@ -20,11 +20,11 @@ final class Drain {
     private final Map<TopicPartition, Long> inputEnds;
     final long inputRecords;
 
-    Drain(Admin admin, String application, String input) throws ExecutionException, InterruptedException {
+    Drain(Admin admin, String application, List<String> inputs) throws ExecutionException, InterruptedException {
         this.admin = admin;
         this.application = application;
-        inputEnds = offsets(List.of(input), OffsetSpec.latest());
-        inputRecords = sum(inputEnds) - sum(offsets(List.of(input), OffsetSpec.earliest()));
+        inputEnds = offsets(inputs, OffsetSpec.latest());
+        inputRecords = sum(inputEnds) - sum(offsets(inputs, OffsetSpec.earliest()));
     }
 
     /**

@@ -23,8 +23,8 @@ public final class Main {
     public static void main(String[] words) throws Exception {
         String command = words.length == 0 ? "" : words[0];
         if (!command.equals("run") && !command.equals("restore")) {
-            System.err.println("usage: run|restore --brokers B --query q0|q2|count-local|count|count-unique"
-                    + " --format json|bin --app-id A --state-dir D --output T [--input T] [--commit-ms 100]"
+            System.err.println("usage: run|restore --brokers B --query q0|q2|count-local|count|count-unique|q3|q4|q5|q7|q8"
+                    + " --format json|bin --app-id A --state-dir D --output T [--input T,...] [--commit-ms 100]"
                     + " [--cache-mb 64] [--threads 1] [--instance-id I] [--stop-at-end]");
             System.exit(2);
         }
@@ -45,7 +45,7 @@ public final class Main {
         long threads;
         long records;
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", options.text("brokers")))) {
-            Drain drain = new Drain(admin, options.text("app-id"), Application.input(options));
+            Drain drain = new Drain(admin, options.text("app-id"), Application.inputs(options));
             records = drain.inputRecords;
             try (Application application = new Application(options)) {
                 application.startAndAwaitRunning();

@@ -1,5 +1,7 @@
 package kappa.bench;
 
+import java.util.List;
+import java.util.Set;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.utils.Bytes;
@@ -20,11 +22,13 @@ final class Queries {
     private static final Serde<Long> LONG = Serdes.Long();
     private static final long Q2_EVERY = 123;
     private static final byte[] NOTHING = {};
+    /** Those with joins and windows. */
+    private static final Set<String> SITE = Set.of("q3", "q4", "q5", "q7", "q8");
 
     private Queries() {
     }
 
-    static Serde<Bid> serde(String format) {
+    private static Serde<Bid> serde(String format) {
         return switch (format) {
             case "json" -> Serdes.serdeFrom(JsonBid.SERIALIZER, JsonBid.DESERIALIZER);
             case "bin" -> Serdes.serdeFrom(BinBid.SERIALIZER, BinBid.DESERIALIZER);
@@ -32,9 +36,14 @@ final class Queries {
         };
     }
 
-    static Topology topology(String query, String input, Serde<Bid> serde, String output) {
+    static Topology topology(String query, List<String> inputs, String format, String output) {
         StreamsBuilder builder = new StreamsBuilder();
-        KStream<Long, Bid> bids = builder.stream(input, Consumed.with(LONG, serde));
+        if (SITE.contains(query)) {
+            Site.build(query, builder, inputs, output);
+            return builder.build();
+        }
+        Serde<Bid> serde = serde(format);
+        KStream<Long, Bid> bids = builder.stream(inputs.get(0), Consumed.with(LONG, serde));
         switch (query) {
             case "q0" -> bids.to(output, Produced.with(LONG, serde));
             case "q2" -> bids.filter((auction, bid) -> auction % Q2_EVERY == 0)

@@ -38,6 +38,13 @@ impl Digest {
         self.count += 1;
     }
 
+    /// The digest of the records of both.
+    #[must_use]
+    pub fn with(self, other: &Self) -> Self {
+        let sums = [0, 1].map(|at: usize| self.sums[at].wrapping_add(other.sums[at]));
+        Self { sums, count: self.count + other.count }
+    }
+
     /// How many records were added.
     pub fn count(&self) -> u64 {
         self.count

@@ -4,12 +4,13 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Draws for one event, in the order in which its fields need them.
 #[derive(Debug)]
-pub(super) struct Draw {
+pub struct Draw {
     state: u64,
 }
 
 impl Draw {
-    pub(super) fn new(seed: u64, event: u64) -> Self {
+    /// Draws for event `event` of a seed.
+    pub fn new(seed: u64, event: u64) -> Self {
         Self { state: mix(seed) ^ mix(event.wrapping_add(GOLDEN)) }
     }
 
@@ -19,7 +20,7 @@ impl Draw {
     }
 
     /// A number from 0 to below `bound`.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         ((self.next() >> 32) * bound) >> 32
     }
 
@@ -30,12 +31,13 @@ impl Draw {
     /// Prices spread evenly over the orders of magnitude from 100 to 10^8.
     ///
     /// The power is fdlibm's, as Java's `StrictMath` defines it: the platform's may differ in the last bit.
-    pub(super) fn price(&mut self) -> i64 {
+    pub fn price(&mut self) -> i64 {
         let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         (libm::pow(10.0, unit * 6.0) * 100.0 + 0.5).floor() as i64
     }
 
-    pub(super) fn text(&mut self, length: u64) -> String {
+    /// So many lower-case letters.
+    pub fn text(&mut self, length: u64) -> String {
         self.characters(length, b'a', 26)
     }
 

@@ -1,7 +1,6 @@
 //! Bids with as many keys and as many bytes as wanted, to see how costs grow.
 
-use super::draw::Draw;
-use super::{Bid, Format};
+use crate::nexmark::{Bid, Draw, Format};
 
 const BASE_TIME_MS: i64 = 1_436_918_400_000;
 /// Coprime to powers of ten, so that a cycle over so many keys visits each once.
@@ -77,7 +76,7 @@ mod tests {
         for (format, bytes) in [(Format::Bin, 100), (Format::Json, 1_024), (Format::Bin, 10_240)] {
             let mut value = Vec::new();
             let bid = Synthetic { keys: 100, bytes, records: 1 }.bid(77, format);
-            format.encode(&super::super::Event::Bid(bid), &mut value).unwrap();
+            format.encode(&crate::nexmark::Event::Bid(bid), &mut value).unwrap();
             assert!(value.len().abs_diff(bytes) < 20, "{} instead of {bytes}", value.len());
         }
     }

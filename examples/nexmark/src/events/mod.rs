@@ -9,10 +9,9 @@ mod codec;
 mod draw;
 mod events;
 mod generator;
-mod synthetic;
 
 pub use bin::BinEvent;
 pub use codec::{BinCodec, Format};
+pub use draw::Draw;
 pub use events::{Auction, Bid, Person};
 pub use generator::{Event, Generator, Kind};
-pub use synthetic::Synthetic;
