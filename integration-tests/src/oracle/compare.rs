@@ -56,12 +56,50 @@ pub const UNJUDGED: &[Unjudged] = &[
         applies: |scenario, _| joins_null_values_on_rocksdb(scenario),
         reason: "Kafka Streams' stores differ in whether null values move time; kappa's moves as the one in memory does",
     },
+    Unjudged {
+        applies: |scenario, _| deletes_a_duplicate_on_rocksdb(scenario),
+        reason: "Kafka Streams' stores differ in whether a deletion moves time where duplicates are retained; kappa's moves as \
+                 the one in memory does",
+    },
+    Unjudged {
+        applies: |scenario, _| removes_beyond_the_last_session(scenario),
+        reason: "Kafka Streams' stores differ in whether removing a session that is not there moves time; kappa's moves as the \
+                 one in RocksDB does",
+    },
 ];
 
 /// A join of two streams on RocksDB with null values: there they don't move the time by which a side's records go.
 fn joins_null_values_on_rocksdb(scenario: &Scenario) -> bool {
     let null = |step: &Step| matches!(step, Step::Record(input) if input.value.is_none());
     expires_by_segment(scenario) && scenario.steps.iter().any(null)
+}
+
+fn commands(scenario: &Scenario) -> impl Iterator<Item = Vec<&str>> {
+    scenario.steps.iter().filter_map(|step| match step {
+        Step::Record(input) => Some(input.value.as_deref()?.split(':').collect()),
+        _ => None,
+    })
+}
+
+fn deletes_a_duplicate_on_rocksdb(scenario: &Scenario) -> bool {
+    scenario.topology == "window_store"
+        && scenario.params.flag("dups")
+        && scenario.params.text("store") == Some("rocksdb")
+        && commands(scenario).any(|words| words[0] == "del")
+}
+
+fn removes_beyond_the_last_session(scenario: &Scenario) -> bool {
+    if scenario.topology != "session_store" || scenario.params.text("store") == Some("rocksdb") {
+        return false;
+    }
+    let mut last_end = i64::MIN;
+    commands(scenario).any(|words| {
+        let end = words.get(2).and_then(|end| end.parse().ok()).unwrap_or(i64::MIN);
+        if words[0] == "put" {
+            last_end = last_end.max(end);
+        }
+        words[0] == "del" && end > last_end
+    })
 }
 
 fn expires_by_segment(scenario: &Scenario) -> bool {
@@ -96,6 +134,34 @@ pub const DEVIATIONS: &[Deviation] = &[
                 (theirs.error, theirs.error_step) = (None, None);
                 (theirs.stores, theirs.dropped, ours.stores, ours.dropped) = (None, None, None, None);
             }
+        },
+    },
+    Deviation {
+        name: "null-results-in-cached-sliding-windows",
+        reason: "where an aggregate of sliding windows was null, Kafka Streams' operator fails on the row that its cache still \
+                 has; kappa takes it for the deletion that it is",
+        applies: |scenario| scenario.topology == "sliding_window" && scenario.params.has("cache_bytes"),
+        forget: |theirs, ours| {
+            let thrown = theirs.cause.as_ref().is_some_and(|cause| cause.contains("ValueAndTimestamp.value()"));
+            if let Some(step) = theirs.error_step.filter(|_| thrown) {
+                // All is the same up to there.
+                ours.outputs.retain(|output| (output.step as i64) < step);
+                (theirs.error, theirs.error_step) = (None, None);
+                (theirs.stores, theirs.dropped, ours.stores, ours.dropped) = (None, None, None, None);
+            }
+        },
+    },
+    Deviation {
+        name: "deleted-sessions-that-had-expired",
+        reason: "with a cache, Kafka Streams merges a session at its last moment without deleting its result, since the store \
+                 behind does not show it any more; kappa deletes it",
+        applies: |scenario| scenario.topology == "session_window" && scenario.params.has("cache_bytes"),
+        forget: |theirs, ours| {
+            let known = |output: &Output| {
+                let same = |other: &Output| (&other.key, other.window) == (&output.key, output.window);
+                theirs.outputs.iter().any(|other| other.step == output.step && same(other))
+            };
+            ours.outputs.retain(|output| output.value.is_some() || output.window.is_none() || known(output));
         },
     },
     Deviation {
