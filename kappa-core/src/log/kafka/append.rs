@@ -36,7 +36,7 @@ mod produce;
 const BEFORE_ABORT: Duration = Duration::from_secs(1);
 const BEYOND_TRANSACTION: Duration = Duration::from_secs(5);
 /// For so long records are let go of before it is seen whether that still makes sense.
-const FLUSH_PIECE: Duration = Duration::from_millis(5);
+const FLUSH_PIECE: Duration = Duration::from_millis(1);
 /// What `init` has at least once it is connected.
 const DEADLINE_LEFT: Duration = Duration::from_millis(500);
 
