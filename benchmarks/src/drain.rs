@@ -31,9 +31,9 @@ impl<'c> Drain<'c> {
 
     /// Whether all of it is committed.
     ///
-    /// The repartition topics' commits are looked at after the input's, and their ends before their commits: what
-    /// was sent because of the input is then below these ends, and ends are reached exactly, since commits pass
-    /// the transaction markers.
+    /// The repartition topics' commits are looked at after the input's, and all their ends after all their commits: what was
+    /// sent because of what is committed is then below these ends, also where one such topic leads to another. Ends are
+    /// reached exactly, since commits pass the transaction markers.
     pub fn is_drained(&self) -> Result<bool, ClusterError> {
         for (topic, extents) in &self.inputs {
             if !self.is_reached(topic, extents)? {
@@ -42,8 +42,12 @@ impl<'c> Drain<'c> {
         }
         let prefix = format!("{}-", self.application_id);
         let repartitions = self.cluster.topics(|name| name.starts_with(&prefix) && name.ends_with("-repartition"))?;
-        for topic in &repartitions {
-            if !self.is_reached(topic, &self.cluster.extents(topic)?)? {
+        let commits = repartitions
+            .iter()
+            .map(|topic| self.commits.read(topic, self.cluster.extents(topic)?.len()))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (topic, commits) in repartitions.iter().zip(&commits) {
+            if !reached(commits, &self.cluster.extents(topic)?) {
                 return Ok(false);
             }
         }
@@ -51,7 +55,10 @@ impl<'c> Drain<'c> {
     }
 
     fn is_reached(&self, topic: &str, extents: &[Extent]) -> Result<bool, ClusterError> {
-        let commits = self.commits.read(topic, extents.len())?;
-        Ok(commits.iter().zip(extents).all(|(commit, extent)| commit.unwrap_or(extent.start) >= extent.end))
+        Ok(reached(&self.commits.read(topic, extents.len())?, extents))
     }
+}
+
+fn reached(commits: &[Option<i64>], extents: &[Extent]) -> bool {
+    commits.iter().zip(extents).all(|(commit, extent)| commit.unwrap_or(extent.start) >= extent.end)
 }

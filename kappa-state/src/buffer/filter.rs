@@ -76,7 +76,7 @@ impl Segment {
 
 /// The filter.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     /// The newest, and largest, last.
     segments: Vec<Segment>,
     bytes: usize,
@@ -85,12 +85,12 @@ pub(super) struct Filter {
 impl Filter {
     /// Whether a key with this hash may have been added.
     #[inline]
-    pub(super) fn may_have(&self, hash: u64) -> bool {
+    pub(crate) fn may_have(&self, hash: u64) -> bool {
         self.segments.iter().rev().any(|segment| segment.blocks[segment.block_of(hash)].has(hash))
     }
 
     /// Adds a key. False where that would take more than `bytes_max`: the filter is then of no more use.
-    pub(super) fn add(&mut self, hash: u64, bytes_max: usize) -> bool {
+    pub(crate) fn add(&mut self, hash: u64, bytes_max: usize) -> bool {
         if self.segments.last().is_none_or(|last| last.keys >= last.keys_max) && !self.grow(bytes_max) {
             return false;
         }

@@ -33,6 +33,7 @@ mod stage;
 mod tests;
 mod undo;
 
+pub(crate) use self::filter::Filter;
 pub use self::scan::Visit;
 
 use std::fmt;

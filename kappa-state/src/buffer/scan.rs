@@ -38,8 +38,9 @@ struct Behind {
 }
 
 impl Behind {
-    fn advance(&mut self, cursor: &mut dyn StoreCursor) -> Result<(), StateError> {
+    fn advance(&mut self, cursor: Option<&mut (dyn StoreCursor + '_)>) -> Result<(), StateError> {
         self.valid = false;
+        let Some(cursor) = cursor else { return Ok(()) };
         if let Some((key, row)) = cursor.next()? {
             self.key.clear();
             self.key.extend_from_slice(key);
@@ -60,6 +61,18 @@ impl<V: 'static> BufferedStore<V> {
         direction: Direction,
         visit: &mut Visit<'_, V>,
     ) -> Result<(), StateError> {
+        self.scan_from(from, to, direction, true, visit)
+    }
+
+    /// As [`scan`](Self::scan); `behind` is false where it is known that the store behind has no key of the range.
+    pub(crate) fn scan_from(
+        &mut self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        direction: Direction,
+        behind: bool,
+        visit: &mut Visit<'_, V>,
+    ) -> Result<(), StateError> {
         if is_empty_range(from, to) {
             return Ok(());
         }
@@ -68,9 +81,9 @@ impl<V: 'static> BufferedStore<V> {
         }
         let Some(keys) = self.overlay.keys() else { return Ok(()) };
         let mut walk = Walk { range: keys.range::<[u8], _>((from, to)), direction };
-        let mut cursor = self.store.scan(from, to, direction)?;
+        let mut cursor = if behind { Some(self.store.scan(from, to, direction)?) } else { None };
         let mut behind = Behind::default();
-        behind.advance(&mut *cursor)?;
+        behind.advance(cursor.as_deref_mut())?;
         let mut here = walk.next();
         loop {
             let order = match (here, behind.valid) {
@@ -99,7 +112,7 @@ impl<V: 'static> BufferedStore<V> {
                 here = walk.next();
             }
             if order.is_ge() {
-                behind.advance(&mut *cursor)?;
+                behind.advance(cursor.as_deref_mut())?;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Stores whose rows expire: window stores and session stores.
 
+mod keys;
 mod segmented;
 mod session;
 mod windows;

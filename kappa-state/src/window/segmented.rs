@@ -16,6 +16,7 @@ use std::fmt;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
+use super::keys::{KeysOfSegments, Whereabouts};
 use crate::{
     BufferOptions, BufferedStore, Change, Codec, Direction, KeyValueStore, ManagedStore, Mark, Reached, RestoringBytes,
     StateError, StoreId,
@@ -36,6 +37,8 @@ pub(super) struct Layout {
     pub(super) retention_ms: i64,
     /// The owner says from when on rows must stay although they have expired.
     pub(super) held: bool,
+    /// Rows are looked for by key with every record.
+    pub(super) sought: bool,
 }
 
 /// What moves on with every put.
@@ -64,6 +67,8 @@ pub(super) struct Segmented<V> {
     store: BufferedStore<V>,
     layout: Layout,
     segments: BTreeSet<i64>,
+    /// Kept where rows are looked for by key with every record.
+    keys: Option<KeysOfSegments>,
     now: Progress,
     committed: Progress,
     before_record: Progress,
@@ -97,9 +102,11 @@ impl<V: 'static> Segmented<V> {
         let segments = segments_of(&id, &*store)?;
         let observed_ms = segments.last().map_or(i64::MIN, |segment| segment.saturating_mul(layout.segment_ms));
         let now = Progress { observed_ms, hold_ms: if layout.held { i64::MIN } else { i64::MAX }, sequence: 0 };
+        // As much as a filter of all its keys may take.
+        let keys = layout.sought.then(|| KeysOfSegments::new(buffer.cache_bytes / 2));
         let store = BufferedStore::open(id, store, codec, buffer)?;
         let (committed, before_record) = (now, now);
-        Ok(Self { store, layout, segments, now, committed, before_record, key: Vec::new(), upper: Vec::new() })
+        Ok(Self { store, layout, segments, keys, now, committed, before_record, key: Vec::new(), upper: Vec::new() })
     }
 
     pub(super) fn observed_ms(&self) -> i64 {
@@ -176,7 +183,10 @@ impl<V: 'static> Segmented<V> {
             return false;
         }
         if adds {
-            self.segments.insert(segment);
+            let first = self.segments.insert(segment);
+            if let Some(keys) = &mut self.keys {
+                keys.add(segment, first, key);
+            }
         }
         true
     }
@@ -202,6 +212,10 @@ impl<V: 'static> Segmented<V> {
         let time = |suffix: &[u8]| suffix.first_chunk().map_or(0, |time| i64::from_be_bytes(*time));
         let earliest = self.earliest(time(from));
         for segment in self.segments_between(earliest, time(to), direction) {
+            let whereabouts = self.keys.as_ref().map_or(Whereabouts::Anywhere, |keys| keys.whereabouts(segment, key));
+            if whereabouts == Whereabouts::Nowhere {
+                continue;
+            }
             let (suffix, length) = (self.layout.suffix, SEGMENT_BYTES + key.len() + self.layout.suffix);
             for (bound, end) in [(&mut self.key, from), (&mut self.upper, to)] {
                 bound.clear();
@@ -219,7 +233,8 @@ impl<V: 'static> Segmented<V> {
                 flow
             };
             let (lower, upper) = (Bound::Included(self.key.as_slice()), Bound::Included(self.upper.as_slice()));
-            self.store.scan(lower, upper, direction, &mut each)?;
+            let behind = whereabouts == Whereabouts::Anywhere;
+            self.store.scan_from(lower, upper, direction, behind, &mut each)?;
             if flow.is_break() {
                 break;
             }
@@ -304,6 +319,9 @@ impl<V: Send + 'static> Segmented<V> {
         let Some(first) = self.segments.first().copied().filter(|first| *first < first_kept) else { return Ok(()) };
         self.store.drop_range(&first.to_be_bytes(), &first_kept.to_be_bytes())?;
         self.segments = self.segments.split_off(&first_kept);
+        if let Some(keys) = &mut self.keys {
+            keys.drop_before(first_kept);
+        }
         Ok(())
     }
 }
@@ -322,6 +340,9 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
         records: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>, i64)>,
         next_offset: i64,
     ) -> Result<(), StateError> {
+        if let Some(keys) = &mut self.keys {
+            keys.forget();
+        }
         let mut keys = Vec::new();
         let mut rows = Vec::new();
         for (key, value, timestamp_ms) in records {
@@ -399,7 +420,12 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
     }
 
     fn flush(&mut self, now_ms: i64, force: bool) -> Result<(), StateError> {
-        self.store.flush(now_ms, force)?;
+        let flushed = self.store.flush(now_ms, force);
+        // Where it failed, the layer may have been written nevertheless.
+        if let Some(keys) = self.keys.as_mut().filter(|_| flushed.is_err() || self.store.tail_records() == 0) {
+            keys.written();
+        }
+        flushed?;
         self.drop_expired()
     }
 

@@ -51,7 +51,7 @@ impl<V: 'static> SessionStore<V> {
         options: SessionOptions,
     ) -> Result<Self, StateError> {
         let SessionOptions { buffer, retention_ms, segment_ms, held } = options;
-        let layout = Layout { suffix: SUFFIX, segment_ms, retention_ms, held };
+        let layout = Layout { suffix: SUFFIX, segment_ms, retention_ms, held, sought: true };
         Ok(Self { rows: Segmented::open(id, store, codec, buffer, layout)? })
     }
 

@@ -46,7 +46,7 @@ impl<V: 'static> WindowStore<V> {
         options: WindowOptions,
     ) -> Result<Self, StateError> {
         let WindowOptions { buffer, retention_ms, segment_ms, retain_duplicates, held } = options;
-        let layout = Layout { suffix: SUFFIX, segment_ms, retention_ms, held };
+        let layout = Layout { suffix: SUFFIX, segment_ms, retention_ms, held, sought: retain_duplicates };
         Ok(Self { rows: Segmented::open(id, store, codec, buffer, layout)?, retain_duplicates })
     }
 

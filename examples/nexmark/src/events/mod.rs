@@ -7,11 +7,11 @@
 mod bin;
 mod codec;
 mod draw;
-mod events;
 mod generator;
+mod kinds;
 
 pub use bin::BinEvent;
 pub use codec::{BinCodec, Format};
 pub use draw::Draw;
-pub use events::{Auction, Bid, Person};
 pub use generator::{Event, Generator, Kind};
+pub use kinds::{Auction, Bid, Person};

@@ -37,9 +37,11 @@ final class Drain {
         return reached(commits, inputEnds) && reached(commits, offsets(repartitionTopics(), OffsetSpec.latest()));
     }
 
+    /** Repartition topics, and those of joins by foreign keys, which have names of their own. */
     private List<String> repartitionTopics() throws ExecutionException, InterruptedException {
         return admin.listTopics().names().get().stream()
-                .filter(name -> name.startsWith(application + "-") && name.endsWith("-repartition"))
+                .filter(name -> name.startsWith(application + "-")
+                        && (name.endsWith("-repartition") || name.endsWith("-topic")))
                 .toList();
     }
 
