@@ -25,7 +25,11 @@ fn go(driver: &TestDriver, way: &str) -> Result<(), TestError> {
 fn what_has_expired_is_not_seen_after_a_restart_either() -> Outcome {
     for way in WAYS {
         let mut app = Topology::builder();
-        app.stream("in", utf8(), utf8()).group_by_key().windowed_by(TimeWindows::tumbling(10)).count("counts").to("out");
+        app.stream("in", utf8(), utf8())
+            .group_by_key()
+            .windowed_by(TimeWindows::tumbling(10))
+            .count("counts")
+            .to("out");
         let driver = TestDriver::with_options(&app.build()?, AT_ONCE)?;
         let input = driver.input("in", utf8(), utf8());
         input.pipe("a", "", 5)?;
