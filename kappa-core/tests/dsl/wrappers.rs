@@ -24,9 +24,13 @@ impl ProcessorWrapper for Trace {
                     _ => "null".to_owned(),
                 };
                 let from = cx.metadata().map_or_else(|| "flush".to_owned(), |from| from.offset.to_string());
-                seen.lock().unwrap().push(format!("> {} {value} @{} {from}", cx.operator(), record.timestamp_ms));
+                seen.lock().expect("no thread has panicked").push(format!(
+                    "> {} {value} @{} {from}",
+                    cx.operator(),
+                    record.timestamp_ms
+                ));
                 cx.pass_on()?;
-                seen.lock().unwrap().push(format!("< {}", cx.operator()));
+                seen.lock().expect("no thread has panicked").push(format!("< {}", cx.operator()));
                 Ok(())
             })
         }))
