@@ -2,6 +2,9 @@
 //!
 //! `KAPPA_PARTS_SCENARIOS` scenarios of each operator (500 where the code is optimised), from seed `KAPPA_PARTS_SEED` on;
 //! `KAPPA_PARTS_OPERATOR` and `KAPPA_PARTS_NUMBER` repeat one.
+//!
+//! Seen red, with 40 scenarios of each: where tasks do not get back what they knew of time, 12 operators differ (windows, sessions, a self
+//! join, grace on versioned tables, schedules); where the partition of an output is not its key's, 28 do.
 
 use kappa_integration_tests::partitions::operators::{OPERATORS, Operator};
 use kappa_integration_tests::partitions::{Tally, check};
