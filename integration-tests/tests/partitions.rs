@@ -1,7 +1,10 @@
 //! Every stateful operator through the whole runtime: three partitions, two instances, restarts and moves of tasks.
 //!
-//! `KAPPA_PARTS_SCENARIOS` scenarios of each operator (500 where the code is optimised), from seed `KAPPA_PARTS_SEED` on;
-//! `KAPPA_PARTS_OPERATOR` and `KAPPA_PARTS_NUMBER` repeat one.
+//! 60 scenarios of each operator in an ordinary run, 500 in `soak_partitions` (`cargo xtask soak`), or `KAPPA_PARTS_SCENARIOS`, of seed
+//! `KAPPA_PARTS_SEED`; `KAPPA_PARTS_OPERATOR` and `KAPPA_PARTS_NUMBER` repeat one.
+//!
+//! Seen red, with 40 scenarios of each: where tasks do not get back what they knew of time, 12 operators differ (windows, sessions, a self
+//! join, grace on versioned tables, schedules); where the partition of an output is not its key's, 28 do.
 
 use kappa_integration_tests::partitions::operators::{OPERATORS, Operator};
 use kappa_integration_tests::partitions::{Tally, check};
@@ -9,7 +12,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-const SCENARIOS: u64 = if cfg!(debug_assertions) { 20 } else { 500 };
+const SCENARIOS: u64 = if cfg!(debug_assertions) { 20 } else { 60 };
+const SOAK_SCENARIOS: u64 = 500;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -49,6 +53,16 @@ fn run(operator: &Operator, seed: u64, scenarios: u64) -> Result<Tally, String> 
 
 #[test]
 fn tables_are_those_of_single_partition_runs() {
+    run_all(SCENARIOS);
+}
+
+#[test]
+#[ignore = "long: cargo xtask soak runs it"]
+fn soak_partitions() {
+    run_all(SOAK_SCENARIOS);
+}
+
+fn run_all(usual: u64) {
     let (seed, scenarios) = (variable("KAPPA_PARTS_SEED").unwrap_or(1), variable("KAPPA_PARTS_SCENARIOS"));
     let only = std::env::var("KAPPA_PARTS_OPERATOR").ok();
     let began = Instant::now();
@@ -59,7 +73,7 @@ fn tables_are_those_of_single_partition_runs() {
             continue;
         }
         let began = Instant::now();
-        match run(operator, seed, scenarios.unwrap_or(SCENARIOS)) {
+        match run(operator, seed, scenarios.unwrap_or(usual)) {
             Ok(tally) => {
                 println!("{}: {:.1} s, {tally:?}", operator.name, began.elapsed().as_secs_f64());
                 assert!(tally.outputs > 0, "{}: nothing was compared", operator.name);
