@@ -92,7 +92,9 @@ impl ClientHooks {
             return error;
         }
         match &*self.refused.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((at, reason)) if at.elapsed() < REFUSAL => LogError::Unauthorized { operation, reason: reason.clone() },
+            Some((at, reason)) if at.elapsed() < REFUSAL => {
+                LogError::Unauthorized { operation, reason: reason.clone() }
+            }
             _ => error,
         }
     }
