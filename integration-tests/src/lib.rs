@@ -6,6 +6,7 @@
 //! - [`random`]: seeded choices, the seed printed.
 //! - [`exactly_once`]: an application, its input, and an oracle that knows every record the output may hold.
 //! - [`oracle`]: kappa against Kafka Streams itself, scenario by scenario (no broker).
+//! - [`partitions`]: operators through the whole runtime, on three partitions (no broker).
 //! - [`pausing`]: a log whose user freezes itself at a chosen call.
 //! - [`records`]: topics made, fed and read through the seam.
 //! - [`totals`]: an application with a repartition and a store, what its results must be, and how it is started.
@@ -22,6 +23,7 @@
 
 pub mod exactly_once;
 pub mod oracle;
+pub mod partitions;
 pub mod pausing;
 pub mod process;
 pub mod random;

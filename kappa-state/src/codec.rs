@@ -43,6 +43,12 @@ impl CodecError {
 ///
 /// Encoding must be deterministic: equal values give equal bytes. Decoding what `encode` wrote gives an
 /// equal value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no codec of `{T}`",
+    label = "writes and reads something else than `{T}`",
+    note = "use the codec of the type: `utf8()` for String, `i64_be()` and its kin for numbers, `json()` or `postcard()` for types with serde, \
+            or `impl Codec<{T}>` for a type of your own"
+)]
 pub trait Codec<T>: Send + Sync + fmt::Debug + 'static {
     /// Appends the value's bytes to `out`.
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;

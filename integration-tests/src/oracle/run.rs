@@ -1,13 +1,16 @@
 //! Runs a scenario through kappa.
 
-use super::context::Context;
+use super::context::{Context, Peeks, ReadStore};
 use super::text::SEPARATOR;
-use super::{BuildError, Family, Outcome, Output, Scenario, Step, Window};
+use super::{BuildError, Family, Outcome, Output, Row, Scenario, Step, Window};
 use crate::random::Random;
 use kappa_core::codec::bytes;
 use kappa_core::log::Headers;
+use kappa_core::runtime::BadRecords;
 use kappa_core::testing::{TestDriver, TestError, TestOptions, WrittenRecord};
-use kappa_core::topology::TopicRef;
+use kappa_core::topology::{TopicRef, Topology};
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// Drops that Kafka Streams makes without counting them.
 const NOT_COUNTED_BY_KAFKA_STREAMS: [&str; 1] = ["null-key-repartition"];
@@ -39,44 +42,88 @@ fn disturb(driver: &TestDriver, random: &mut Random) -> Result<(), TestError> {
     }
 }
 
-fn run_disturbed(family: &dyn Family, scenario: &Scenario, mut random: Option<&mut Random>) -> Result<Outcome, String> {
-    let mut context = Context::new(scenario.params.clone());
-    let probe = |step: &Step| match step {
-        Step::Record(input) => Some((input.key.clone(), input.ts)),
-        _ => None,
-    };
-    context.probes = scenario.steps.iter().filter_map(probe).collect();
-    let mut outcome = Outcome { id: scenario.id.clone(), ..Outcome::default() };
-    let built = family.build(&mut context);
-    let Context { app, peeks, stores, bad_records, failed_records, .. } = context;
-    let topology = match built.and_then(|()| Ok(app.build()?)) {
-        Ok(topology) => topology,
-        Err(BuildError::Missing(what)) => return Err(what),
+/// A family's topology for a scenario, and what goes with it.
+pub struct Built {
+    /// The topology.
+    pub topology: Topology,
+    /// What becomes of records that can't be decoded.
+    pub bad_records: BadRecords,
+    /// What becomes of records that an operator fails on.
+    pub failed_records: BadRecords,
+    peeks: Peeks,
+    stores: Vec<(String, ReadStore)>,
+}
+
+impl fmt::Debug for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Built").field("topology", &self.topology).finish_non_exhaustive()
+    }
+}
+
+impl Built {
+    /// Builds the topology of a scenario.
+    pub fn new(family: &dyn Family, scenario: &Scenario) -> Result<Self, BuildError> {
+        let mut context = Context::new(scenario.params.clone());
+        let probe = |step: &Step| match step {
+            Step::Record(input) => Some((input.key.clone(), input.ts)),
+            _ => None,
+        };
+        context.probes = scenario.steps.iter().filter_map(probe).collect();
+        family.build(&mut context)?;
+        let Context { app, peeks, stores, bad_records, failed_records, .. } = context;
+        Ok(Self { topology: app.build()?, bad_records, failed_records, peeks, stores })
+    }
+
+    /// Whether it reads topics of its own.
+    pub fn repartitions(&self) -> bool {
+        let mut sources = self.topology.plan().sub_topologies.iter().flat_map(|sub| &sub.sources);
+        sources.any(|source| matches!(source.topic, TopicRef::Repartition(_)))
+    }
+
+    /// The rows of the stores that are compared.
+    pub fn read_stores(&self, driver: &TestDriver) -> Result<BTreeMap<String, Vec<Row>>, TestError> {
+        self.stores.iter().map(|(name, read)| Ok((name.clone(), read(driver)?))).collect()
+    }
+}
+
+fn run_disturbed(family: &dyn Family, scenario: &Scenario, random: Option<&mut Random>) -> Result<Outcome, String> {
+    match Built::new(family, scenario) {
+        Ok(built) => run_built(&built, scenario, random, false),
+        Err(BuildError::Missing(what)) => Err(what),
         Err(BuildError::Topology(error)) => {
-            outcome.error = Some(error.to_string());
-            outcome.error_step = Some(-1);
-            return Ok(outcome);
+            let (error, error_step) = (Some(error.to_string()), Some(-1));
+            Ok(Outcome { id: scenario.id.clone(), error, error_step, ..Outcome::default() })
         }
-    };
-    let sources = topology.plan().sub_topologies.iter().flat_map(|sub| &sub.sources);
-    outcome.repartitions = sources.into_iter().any(|source| matches!(source.topic, TopicRef::Repartition(_)));
+    }
+}
+
+/// What kappa makes of a scenario, or of some steps of it, with a topology that has been built. With `restored`, the stores are
+/// read as they are when they have just been made of their changelogs: rows can be seen then that had expired, because a store
+/// learns how far time has come with the next record.
+pub fn run_built(
+    built: &Built,
+    scenario: &Scenario,
+    mut random: Option<&mut Random>,
+    restored: bool,
+) -> Result<Outcome, String> {
+    let mut outcome = Outcome { id: scenario.id.clone(), repartitions: built.repartitions(), ..Outcome::default() };
     let manual = scenario.params.text("commit") == Some("manual");
     let options = TestOptions {
         partitions: 1,
         cache_bytes: scenario.params.number_or("cache_bytes", 0) as usize,
         commit_every_record: !manual,
         wall_clock_ms: scenario.params.number_or("wall_start", 0),
-        bad_records,
-        failed_records,
+        bad_records: built.bad_records.clone(),
+        failed_records: built.failed_records.clone(),
     };
-    let driver = TestDriver::with_options(&topology, options).map_err(|error| error.to_string())?;
+    let driver = TestDriver::with_options(&built.topology, options).map_err(|error| error.to_string())?;
     let ends = (0..if manual { 5 } else { 0 }).map(|_| (scenario.steps.len(), &Step::Commit { commit: true }));
     for (index, step) in scenario.steps.iter().enumerate().chain(ends) {
         if let Some(random) = &mut random {
             disturb(&driver, random).map_err(|error| format!("a restart before step {index}: {error}"))?;
         }
         let done = apply(&driver, step);
-        let peeked = peeks.take();
+        let peeked = built.peeks.take();
         if let Err(error) = done {
             outcome.error = Some(error.to_string());
             outcome.error_step = Some(index as i64);
@@ -86,9 +133,10 @@ fn run_disturbed(family: &dyn Family, scenario: &Scenario, mut random: Option<&m
         outcome.outputs.extend(driver.take_written().into_iter().filter_map(|record| output(index, record)));
     }
     if outcome.error.is_none() {
-        let read = |(name, read): &(String, super::context::ReadStore)| Ok((name.clone(), read(&driver)?));
-        let rows = stores.iter().map(read).collect::<Result<_, TestError>>();
-        outcome.stores = Some(rows.map_err(|error| error.to_string())?);
+        if restored {
+            driver.tasks().iter().try_for_each(|task| driver.move_task(task)).map_err(|error| error.to_string())?;
+        }
+        outcome.stores = Some(built.read_stores(&driver).map_err(|error| error.to_string())?);
     }
     let counted = |(reason, _): &(&&str, &u64)| !NOT_COUNTED_BY_KAFKA_STREAMS.contains(*reason);
     outcome.dropped = Some(driver.dropped().iter().filter(counted).map(|(_, count)| count).sum());
@@ -121,17 +169,29 @@ fn peek(step: usize, text: String) -> Output {
 
 fn output(step: usize, record: WrittenRecord) -> Option<Output> {
     let TopicRef::External(topic) = record.topic else { return None };
+    Some(shown(step, topic, record.key, record.value, record.timestamp_ms, &record.headers))
+}
+
+/// A written record as outcomes show it.
+pub fn shown(
+    step: usize,
+    topic: String,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    ts: i64,
+    headers: &Headers,
+) -> Output {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let (key, window) = key(record.key.map(text));
+    let (key, window) = split_key(key.map(text));
     let header = |header: &kappa_core::log::Header| {
         (header.name.to_string(), header.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned()))
     };
-    let headers = record.headers.as_slice().iter().map(header).collect();
-    Some(Output { step, topic, key, value: record.value.map(text), ts: record.timestamp_ms, window, headers })
+    let headers = headers.as_slice().iter().map(header).collect();
+    Output { step, topic, key, value: value.map(text), ts, window, headers }
 }
 
 /// A key, and its window where it has one.
-fn key(text: Option<String>) -> (Option<String>, Option<Window>) {
+fn split_key(text: Option<String>) -> (Option<String>, Option<Window>) {
     let Some(text) = text else { return (None, None) };
     let parts: Vec<&str> = text.split(SEPARATOR).collect();
     let [key, start, end] = parts[..] else { return (Some(text), None) };

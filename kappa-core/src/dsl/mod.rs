@@ -18,6 +18,7 @@ mod map;
 mod map_async;
 mod map_values;
 mod merge;
+mod misuse;
 mod peek;
 mod print;
 mod process;
@@ -42,6 +43,9 @@ pub use global::GlobalKTable;
 pub use group::KGroupedStream;
 pub use join::JoinWindows;
 pub(crate) use known::Known;
+#[doc(hidden)]
+pub use misuse::Grouped;
+pub use misuse::SameKeyAs;
 pub(crate) use process::processor_store;
 pub use repartition::Repartition;
 pub use split::SplitStream;

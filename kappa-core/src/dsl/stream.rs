@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// a join, …) say how they are written with [`KStream::with_value_codec`] where something needs it:
 /// [`KStream::to`], or an aggregate or join behind a change of key. Forgetting it is an error at
 /// [`build`](crate::topology::TopologyBuilder::build) that names the place.
-#[must_use = "a stream that goes nowhere is an error when the topology is built"]
+#[must_use = "end the stream with to(), to_view() or for_each(): one that goes nowhere is an error when the topology is built"]
 pub struct KStream<K, V> {
     pub(crate) graph: SharedGraph,
     pub(crate) node: NodeId,

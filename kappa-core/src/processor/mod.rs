@@ -20,6 +20,7 @@ mod value_processor;
 mod versioned;
 mod window_store;
 mod windowed;
+mod wrapper;
 
 pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
@@ -45,3 +46,5 @@ pub(crate) use versioned::VersionedGetter;
 pub use versioned::{ProcessorVersionedStore, VersionedHandle};
 pub use window_store::{ProcessorWindowStore, StoredWindows, WindowHandle};
 pub(crate) use windowed::{Emit, RowKey, Update, WindowRows, WindowTable};
+pub use wrapper::{Around, AroundSupplier, ProcessorWrapper, WrappedOperator, WrappedRecord, WrapperContext};
+pub(crate) use wrapper::{Wrap, Wrapped};

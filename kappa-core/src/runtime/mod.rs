@@ -12,6 +12,8 @@ mod epochs;
 mod global;
 mod http;
 mod layout;
+#[cfg(feature = "testing")]
+pub mod machines;
 mod metadata;
 mod metrics;
 mod prepare;

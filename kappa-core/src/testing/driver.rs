@@ -41,6 +41,9 @@ impl Default for TestOptions {
     }
 }
 
+/// A record of a changelog: key, value, timestamp.
+pub type ChangelogRecord = (Vec<u8>, Option<Vec<u8>>, i64);
+
 /// Runs a topology in memory: pipe records in, read what comes out (Kafka Streams: `TopologyTestDriver`).
 ///
 /// All sub-topologies run, with all their partitions; what is written to a topic that the topology reads
@@ -171,6 +174,17 @@ impl TestDriver {
     ) -> TestWindows<K, V> {
         let (key, value) = (SharedCodec::new(key), SharedCodec::new(value));
         TestWindows::new(Rc::clone(&self.world), name.to_owned(), None, key, value)
+    }
+
+    /// Goes on from the state of an application elsewhere, such as a running one: what the changelogs of its stores hold, by store
+    /// and partition, and what its tasks know of time (see [`OffsetMetadata`](crate::runtime::OffsetMetadata)), by task. All tasks
+    /// start anew on it.
+    pub fn load(
+        &self,
+        changelogs: impl IntoIterator<Item = (String, i32, Vec<ChangelogRecord>)>,
+        times_ms: &BTreeMap<String, Vec<i64>>,
+    ) -> Result<(), TestError> {
+        self.world.borrow_mut().load(changelogs, times_ms)
     }
 
     /// Commits all tasks, until nothing is left to be passed on.

@@ -12,7 +12,7 @@ mod windows;
 mod world;
 mod written;
 
-pub use driver::{TestDriver, TestOptions};
+pub use driver::{ChangelogRecord, TestDriver, TestOptions};
 pub use error::TestError;
 pub use recording::{Recorded, RecordedHeader, Recording};
 pub use store::TestStore;

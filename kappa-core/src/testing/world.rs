@@ -7,7 +7,7 @@
 
 use super::queues::Queues;
 use super::stored::Stored;
-use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
+use super::{ChangelogRecord, Recorded, RecordedHeader, Recording, TestError, TestOptions};
 use crate::log::{Header, TopicHandle};
 use crate::runtime::BadRecords;
 use crate::runtime::bad_record::{LeftOut, Policies, Policy};
@@ -151,6 +151,10 @@ impl World {
     pub(super) fn restart(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
         self.step += 1;
         self.commit_all()?;
+        self.start_anew(which, keeps_state)
+    }
+
+    fn start_anew(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
         let mut count = 0;
         for index in 0..self.tasks.len() {
             if !which(&self.tasks[index].name) {
@@ -168,6 +172,29 @@ impl World {
             count += 1;
         }
         Ok(count)
+    }
+
+    /// Puts records behind the stores' changelogs, and makes all tasks anew.
+    pub(super) fn load(
+        &mut self,
+        changelogs: impl IntoIterator<Item = (String, i32, Vec<ChangelogRecord>)>,
+        times_ms: &BTreeMap<String, Vec<i64>>,
+    ) -> Result<(), TestError> {
+        for (store, partition, records) in changelogs {
+            let Some(logs) = self.changelogs.get_mut(&store) else {
+                let has: Vec<&str> = self.changelogs.keys().map(String::as_str).collect();
+                return Err(TestError::Unknown { what: "store", name: store, has: has.join(", ") });
+            };
+            let logged = |(key, value, timestamp_ms)| Logged { key, value, timestamp_ms };
+            logs.entry(partition).or_default().extend(records.into_iter().map(logged));
+        }
+        self.commit_all()?;
+        for task in &mut self.tasks {
+            if let Some(times_ms) = times_ms.get(&task.name) {
+                task.times.clone_from(times_ms);
+            }
+        }
+        self.start_anew(|_| true, false).map(drop)
     }
 
     /// Up to where rows of a store have expired in a partition.

@@ -7,7 +7,7 @@ use crate::codec::SharedCodec;
 use crate::dsl::Timestamps;
 use crate::processor::{
     CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogChanges,
-    LogOnly, LogStore, Materialized, Next, OperatorTimes, ReachedTimes, Receiver, Slot, TaskState, TimeSlot,
+    LogOnly, LogStore, Materialized, Next, OperatorTimes, ReachedTimes, Receiver, Slot, TaskState, TimeSlot, Wrapped,
 };
 use crate::task::{CallRunner, GlobalTable, Globals, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
@@ -110,10 +110,22 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// An operator with what follows it, and with what wraps it.
+    fn chain<K: 'static, V: 'static>(&mut self, node: NodeId) -> Next<K, V> {
+        let next: Next<K, V> = self.make(node);
+        match self.graph.wraps.iter().find(|wrap| wrap.node == node) {
+            None => next,
+            Some(wrap) => {
+                let (around, supplier) = ((wrap.supplier)(), Arc::clone(&wrap.supplier));
+                Box::new(Wrapped { next, around, supplier, links: self.links(node, &wrap.stores), aborts: 0 })
+            }
+        }
+    }
+
     /// What follows a node.
     pub(crate) fn next<K: 'static, V: 'static>(&mut self, node: NodeId) -> Next<K, V> {
         let graph = self.graph;
-        let mut children: Vec<Next<K, V>> = graph.nodes[node].children.iter().map(|child| self.make(*child)).collect();
+        let mut children: Vec<Next<K, V>> = graph.nodes[node].children.iter().map(|child| self.chain(*child)).collect();
         match children.len() {
             0 => Box::new(Discard),
             1 => children.remove(0),
@@ -203,7 +215,7 @@ impl<'a> Assembly<'a> {
         let ids = self.graph.nodes[node].children.clone();
         let named = |child: &NodeId| self.graph.child_names.iter().find(|(id, _)| id == child);
         let names = ids.iter().map(|child| named(child).map(|(_, name)| name.clone())).collect();
-        Children { all: ids.iter().map(|child| self.make(*child)).collect(), names }
+        Children { all: ids.iter().map(|child| self.chain(*child)).collect(), names }
     }
 
     /// How a source gives records their times, where that was said.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[must_use = "a topology is there when build() is called"]
 #[derive(Default)]
 pub struct TopologyBuilder {
-    graph: SharedGraph,
+    pub(super) graph: SharedGraph,
 }
 
 impl TopologyBuilder {
@@ -249,11 +249,16 @@ impl TopologyBuilder {
 
     /// Checks the whole and cuts it into sub-topologies.
     pub fn build(self) -> Result<Topology, TopologyError> {
+        if let Some(error) = self.graph.borrow().errors.first() {
+            return Err(error.clone());
+        }
+        // Before the wrapper adds stores: what goes nowhere goes nowhere with one, too.
+        check(&self.graph.borrow())?;
+        self.wrap();
         let graph = self.graph.borrow().clone();
         if let Some(error) = graph.errors.first() {
             return Err(error.clone());
         }
-        check(&graph)?;
         let subs = sub_topologies(&graph)?;
         let mut views: Vec<String> = graph.nodes.iter().filter_map(|node| view(&node.kind)).collect();
         views.sort();

@@ -7,7 +7,7 @@
 use super::assembly::Assembly;
 use super::{StoreKind, TopicRef, TopologyError};
 use crate::codec::Form;
-use crate::processor::Slot;
+use crate::processor::{ProcessorWrapper, Slot, Wrap};
 use crate::task::TaskScope;
 use kappa_state::{StateError, StoreId};
 use std::any::Any;
@@ -134,6 +134,10 @@ pub(crate) struct Graph {
     pub(crate) graces: Vec<(NodeId, i64)>,
     /// Children of processors by the names that processors know them by.
     pub(crate) child_names: Vec<(NodeId, String)>,
+    /// What wraps operators.
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
+    /// What it said of them.
+    pub(crate) wraps: Vec<Wrap>,
     /// What is wrong, in the order it was found.
     pub(crate) errors: Vec<TopologyError>,
 }

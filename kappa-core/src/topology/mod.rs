@@ -16,6 +16,7 @@ mod mermaid;
 mod plan;
 mod planner;
 mod svg;
+mod wrapping;
 
 pub(crate) use assembly::{Assembly, Entry, erase};
 pub use builder::{Topology, TopologyBuilder};

@@ -9,6 +9,7 @@ mod foreign_keys;
 mod global_tables;
 mod laziness;
 mod plans;
+mod processor_windows;
 mod processors;
 mod schedules;
 mod stateless;
@@ -19,6 +20,7 @@ mod tables;
 mod tools;
 mod versioned;
 mod windows;
+mod wrappers;
 
 use kappa_core::runtime::BadRecords;
 

@@ -1,79 +1,9 @@
 //! One process of the application: its state machines, and its state, which outlives it.
 
-use crate::job::APPLICATION;
-use kappa_core::Error;
-use kappa_core::log::SharedLog;
-use kappa_core::runtime::{
-    AppLayout, Coordinator, LocalState, Restorer, RuntimeMetrics, Settings, Shared, Worker, prepare,
-};
-use kappa_core::task::{Globals, Program};
-use kappa_state::{MemoryBackend, StateBackend};
+use kappa_core::runtime::Shared;
+use kappa_core::runtime::machines::{Machine, Part};
+use kappa_state::MemoryBackend;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A thread of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Worker(usize),
-    Coordinator,
-    Restorer,
-    /// Before there are threads.
-    Start,
-}
-
-/// A thread's state machine.
-pub(crate) enum Machine {
-    Worker(Box<Worker>),
-    Coordinator(Box<Coordinator>),
-    Restorer(Box<Restorer>),
-}
-
-impl Machine {
-    /// One turn, as the production threads do it; false when the thread has ended.
-    pub(crate) fn turn(mut self, shared: &Shared, tasks: usize, now_ms: i64) -> (Option<Self>, Result<(), Error>) {
-        match &mut self {
-            Self::Worker(worker) => match worker.turn(now_ms, Duration::ZERO) {
-                Ok(turn) if turn.stopped => {
-                    self.close();
-                    (None, Ok(()))
-                }
-                Ok(_) => (Some(self), Ok(())),
-                Err(error) => {
-                    let error = worker.give_up(error);
-                    self.close();
-                    (None, Err(error))
-                }
-            },
-            Self::Restorer(_) if shared.is_stopping() => {
-                self.close();
-                (None, Ok(()))
-            }
-            Self::Restorer(restorer) => {
-                let done = restorer.turn(now_ms, Duration::ZERO).map(drop);
-                (Some(self), done)
-            }
-            Self::Coordinator(_) if shared.is_stopping() => {
-                if shared.failure().is_none() && (0..tasks).any(|task| shared.holder(task).is_some()) {
-                    return (Some(self), Ok(()));
-                }
-                self.close();
-                (None, Ok(()))
-            }
-            Self::Coordinator(coordinator) => {
-                let done = coordinator.turn(now_ms, Duration::ZERO);
-                (Some(self), done)
-            }
-        }
-    }
-
-    pub(crate) fn close(self) {
-        match self {
-            Self::Worker(worker) => worker.close(),
-            Self::Coordinator(coordinator) => coordinator.leave(),
-            Self::Restorer(restorer) => restorer.close(),
-        }
-    }
-}
 
 /// A process, running or not.
 pub(crate) struct Instance {
@@ -141,45 +71,4 @@ impl Instance {
             *place = Some(machine);
         }
     }
-}
-
-/// A process that has just been started.
-pub(crate) struct Started {
-    pub(crate) layout: Arc<AppLayout>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) machines: Vec<(Part, Option<Machine>)>,
-}
-
-/// Starts a process as the runtime does.
-pub(crate) fn start(
-    log: &SharedLog,
-    program: &Arc<dyn Program>,
-    settings: Settings,
-    identity: &str,
-    backend: &MemoryBackend,
-    now_ms: i64,
-) -> Result<Started, Error> {
-    settings.check()?;
-    let layout = Arc::new(prepare(&mut *log.topics()?, APPLICATION, program.plan(), &settings)?);
-    let settings = Arc::new(settings);
-    let shared = Arc::new(Shared::new(layout.task_count(), settings.stream_threads, RuntimeMetrics::new(APPLICATION)?));
-    let state: Arc<dyn StateBackend> = Arc::new(backend.clone());
-    let restorer = Restorer::new(
-        0,
-        Arc::clone(log),
-        Arc::clone(program),
-        Arc::clone(&layout),
-        Arc::clone(&settings),
-        Arc::clone(&shared),
-        LocalState { backend: state, globals: Globals::default() },
-    )?;
-    let mut machines = vec![(Part::Restorer, Some(Machine::Restorer(Box::new(restorer))))];
-    for index in 0..settings.stream_threads {
-        let (log, layout, settings) = (Arc::clone(log), Arc::clone(&layout), Arc::clone(&settings));
-        let worker = Worker::new(index, identity, log, layout, settings, Arc::clone(&shared), now_ms)?;
-        machines.push((Part::Worker(index), Some(Machine::Worker(Box::new(worker)))));
-    }
-    let coordinator = Coordinator::join(identity, log, Arc::clone(&layout), settings, Arc::clone(&shared))?;
-    machines.push((Part::Coordinator, Some(Machine::Coordinator(Box::new(coordinator)))));
-    Ok(Started { layout, shared, machines })
 }

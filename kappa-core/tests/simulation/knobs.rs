@@ -101,6 +101,7 @@ impl Knobs {
     /// What a story wants of them.
     pub(crate) fn tell(&mut self, story: Story) {
         self.dead_letters = story.fails;
+        self.at_once |= story.at_once;
     }
 
     pub(crate) fn settings(&self, rules: Rules, instance: usize) -> Settings {

@@ -99,7 +99,7 @@ fn two_thousand_seeds() {
 }
 
 /// Seeds of each story of an ordinary test run.
-const STORY_SEEDS: u64 = if cfg!(debug_assertions) { 30 } else { 250 };
+const STORY_SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 160 };
 
 /// Operators with time, state and calls of their own: results are the test driver's, whatever goes wrong. `KAPPA_SIM_SEED` and
 /// `KAPPA_SIM_STORY` (its number) repeat one with its trace.

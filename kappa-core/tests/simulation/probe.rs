@@ -1,6 +1,5 @@
 //! The log as processes get it: passes every call on, notes it in the trace, and shows the oracle what it must see.
 
-use crate::instance::Part;
 use crate::tally::Event;
 use crate::world::current;
 use kappa_core::log::embedded::EmbeddedLog;
@@ -10,6 +9,7 @@ use kappa_core::log::{
     Topics,
 };
 use kappa_core::runtime::Holder;
+use kappa_core::runtime::machines::Part;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

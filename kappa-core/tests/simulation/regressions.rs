@@ -1,12 +1,12 @@
 //! What seeds have found, step by step and by name.
 
-use crate::instance::{Machine, Part, Started, start};
 use crate::job::{APPLICATION, INPUT, OUTPUT, PARTITIONS_OUT, topology};
 use kappa_core::log::embedded::{Call, EmbeddedLog, Fault, FaultHook, FaultPlan, ManualClock, Operation};
 use kappa_core::log::{
     Append, AppendBatch, AppendOptions, CleanupPolicy, Headers, Log, LogError, MembershipOptions, TopicPartition,
     TopicSpec,
 };
+use kappa_core::runtime::machines::{Machine, Part, Started, start};
 use kappa_core::runtime::{Holder, Settings};
 use kappa_core::task::Program;
 use kappa_state::MemoryBackend;
@@ -67,7 +67,8 @@ impl Scene {
 
     fn start_with(&self, identity: &str, state: &MemoryBackend, settings: Settings) -> Process<'_> {
         let now_ms = self.clock.now_ms();
-        let started = start(&self.log.shared(), &self.program, settings, identity, state, now_ms).expect("started");
+        let (log, state) = (self.log.shared(), Arc::new(state.clone()));
+        let started = start(&log, APPLICATION, &self.program, settings, identity, state, now_ms).expect("started");
         Process { scene: self, started }
     }
 

@@ -1,6 +1,5 @@
 //! What is done next: the seeded scheduler, and the way to quiescence.
 
-use crate::instance::Part;
 use crate::job::{APPLICATION, INPUT};
 use crate::stories::Story;
 use crate::tally::{Event, Tally};
@@ -9,6 +8,7 @@ use crate::world::World;
 use kappa_core::log::{Append, AppendBatch, AppendOptions, Headers, Log, TopicPartition};
 use kappa_core::partitioner;
 use kappa_core::runtime::Rules;
+use kappa_core::runtime::machines::Part;
 use std::time::Duration;
 
 /// Simulated time within which the application must get on once no trouble comes any more.

@@ -2,7 +2,7 @@
 
 use crate::semantics::{INPUTS, RESULT};
 use kappa_core::codec::{i64_be, session_windowed, time_windowed, utf8};
-use kappa_core::dsl::{AsyncOptions, CallError, JoinWindows, KStream};
+use kappa_core::dsl::{AsyncOptions, CallError, JoinWindows, KStream, Suppressed};
 use kappa_core::processor::{Processor, ProcessorContext};
 use kappa_core::record::Record;
 use kappa_core::task::ProcessError;
@@ -19,10 +19,15 @@ pub(crate) struct Story {
     pub(crate) compacts: bool,
     /// Records whose values begin with `!` fail.
     pub(crate) fails: bool,
+    /// Records go through topics of the application's own, where those of several tasks have no order: only where each key ends
+    /// is decided by the input.
+    pub(crate) regroups: bool,
+    /// Results depend on when something is passed on: they are passed on record by record.
+    pub(crate) at_once: bool,
 }
 
 const fn story(name: &'static str, inputs: usize, topology: fn() -> Topology, compacts: bool) -> Story {
-    Story { name, inputs, topology, compacts, fails: false }
+    Story { name, inputs, topology, compacts, fails: false, regroups: false, at_once: false }
 }
 
 pub(crate) const STORIES: &[Story] = &[
@@ -35,6 +40,11 @@ pub(crate) const STORIES: &[Story] = &[
     story("versioned table", 2, versioned, false),
     story("calls", 1, calls, false),
     Story { fails: true, ..story("dead letters", 1, dead_letters, true) },
+    story("suppress until the window closes", 1, suppress_until_close, false),
+    Story { at_once: true, ..story("suppress for a time", 1, suppress_for_a_time, false) },
+    story("cogroup", 2, cogroup, true),
+    Story { regroups: true, ..story("table with a subtractor", 1, subtractor, true) },
+    Story { regroups: true, ..story("foreign-key join", 2, foreign_keys, true) },
 ];
 
 fn left(app: &mut TopologyBuilder) -> KStream<String, String> {
@@ -127,6 +137,64 @@ fn calls() -> Topology {
     let mut app = Topology::builder();
     let call = |_, value: String| async move { Ok::<_, CallError>(format!("<{value}>")) };
     left(&mut app).map_values_async(AsyncOptions::concurrency(3), call).with_value_codec(utf8()).to(RESULT);
+    build(app)
+}
+
+fn suppress_until_close() -> Topology {
+    let mut app = Topology::builder();
+    let windowed = left(&mut app).group_by_key().windowed_by(TimeWindows::hopping(20, 10).grace(5));
+    windowed
+        .aggregate("windows", utf8(), String::new, append)
+        .suppress("held", Suppressed::until_window_closes())
+        .to_stream()
+        .with_key_codec(time_windowed(utf8(), 20))
+        .to(RESULT);
+    build(app)
+}
+
+fn suppress_for_a_time() -> Topology {
+    let mut app = Topology::builder();
+    let table = left(&mut app).group_by_key().aggregate("sums", utf8(), String::new, append);
+    table.suppress("held", Suppressed::until_time_limit(12).max_records(4)).to_stream().to(RESULT);
+    build(app)
+}
+
+fn cogroup() -> Topology {
+    let mut app = Topology::builder();
+    let (left, right) = (left(&mut app).group_by_key(), right(&mut app).group_by_key());
+    let both = left.cogroup(append).cogroup(&right, |_, value, all| format!("{all};{value}"));
+    both.aggregate("both", utf8(), String::new).to_stream().to(RESULT);
+    build(app)
+}
+
+/// A group for the number that is behind the first letter of a value; and one more than that number.
+fn group(value: &str) -> (String, i64) {
+    let number: i64 = value[1..].parse().unwrap_or_default();
+    (char::from(b'a' + (number % 7) as u8).to_string(), number + 1)
+}
+
+fn subtractor() -> Topology {
+    let mut app = Topology::builder();
+    let table = app.table(INPUTS[0], utf8(), utf8());
+    let grouped = table.group_by(utf8(), utf8(), |_, value| Some((group(value).0, value.clone())));
+    let sums = grouped.aggregate(
+        "sums",
+        i64_be(),
+        || 0,
+        |_, value, sum| Some(sum + group(value).1),
+        // A group of nothing is no row, as one that never was: with a cache nobody may hear of it.
+        |_, value, sum| Some(sum - group(value).1).filter(|sum| *sum != 0),
+    );
+    sums.to_stream().to(RESULT);
+    build(app)
+}
+
+fn foreign_keys() -> Topology {
+    let mut app = Topology::builder();
+    let (left, right) = (app.table(INPUTS[0], utf8(), utf8()), app.table(INPUTS[1], utf8(), utf8()));
+    let foreign = |_: &String, value: &String| Some(group(value).0);
+    let joined = left.left_join_foreign_key("fk", utf8(), &right, foreign, |l, r| join(Some(l), r));
+    joined.to_stream().with_codecs(utf8(), utf8()).to(RESULT);
     build(app)
 }
 

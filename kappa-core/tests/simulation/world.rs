@@ -5,7 +5,7 @@
 //! - `stack` names the turns in progress, innermost last: while one call of the log is held up, others run.
 //! - A machine is either in its instance or in a turn on the stack.
 
-use crate::instance::{Instance, Machine, Part, Started, start};
+use crate::instance::Instance;
 use crate::job::{self, APPLICATION, INPUT, OUTPUT, PARTITIONS_OUT};
 use crate::judge::Judge;
 use crate::knobs::Knobs;
@@ -19,6 +19,7 @@ use crate::trace::Trace;
 use kappa_core::Error;
 use kappa_core::log::embedded::{EmbeddedLog, ManualClock};
 use kappa_core::log::{CleanupPolicy, Log, SharedLog, TopicPartition, TopicSpec};
+use kappa_core::runtime::machines::{Machine, Part, Started, start};
 use kappa_core::runtime::{AppLayout, Rules};
 use kappa_core::task::Program;
 use std::cell::{Cell, RefCell};
@@ -202,8 +203,9 @@ impl World {
         self.say(|| format!("{identity} starts"));
         let settings = self.knobs.settings(self.rules, at);
         let now_ms = self.now_ms();
-        let started =
-            self.protected(at, Part::Start, || start(&self.seam, &self.program, settings, &identity, &backend, now_ms));
+        let started = self.protected(at, Part::Start, || {
+            start(&self.seam, APPLICATION, &self.program, settings, &identity, Arc::new(backend), now_ms)
+        });
         match started {
             Some(Ok(Started { layout, shared, machines })) => {
                 *self.layout.borrow_mut() = Some(layout);

@@ -11,7 +11,7 @@
 use super::sides;
 use super::table::Join;
 use crate::codec::{CodecError, SharedCodec};
-use crate::dsl::{KStream, KTable};
+use crate::dsl::{KStream, KTable, SameKeyAs};
 use crate::log::{Header, Headers};
 use crate::processor::{Cx, Receiver, TimeSlot, unencodable};
 use crate::record::{Lazy, Record};
@@ -52,13 +52,14 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(out, [("tea".into(), Some("two bags for 3".into()), 5_000)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join_with_grace<T: Send + 'static, V2: 'static>(
+    pub fn join_with_grace<K2: SameKeyAs<K>, T: Send + 'static, V2: 'static>(
         &self,
-        table: &KTable<K, T>,
+        table: &KTable<K2, T>,
         name: &str,
         grace_ms: i64,
         joiner: impl Fn(&V, &T) -> V2 + Send + Sync + 'static,
     ) -> KStream<K, V2> {
+        let table = K2::table(table);
         let joiner = move |value: &V, found: Option<&T>| found.map(|found| joiner(value, found));
         self.join_late(table, "join_with_grace", false, (name, grace_ms), joiner)
     }
@@ -80,13 +81,14 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output("out", utf8(), utf8()).read_values()?, [Some("two bags for None".into())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn left_join_with_grace<T: Send + 'static, V2: 'static>(
+    pub fn left_join_with_grace<K2: SameKeyAs<K>, T: Send + 'static, V2: 'static>(
         &self,
-        table: &KTable<K, T>,
+        table: &KTable<K2, T>,
         name: &str,
         grace_ms: i64,
         joiner: impl Fn(&V, Option<&T>) -> V2 + Send + Sync + 'static,
     ) -> KStream<K, V2> {
+        let table = K2::table(table);
         let joiner = move |value: &V, found: Option<&T>| Some(joiner(value, found));
         self.join_late(table, "left_join_with_grace", true, (name, grace_ms), joiner)
     }

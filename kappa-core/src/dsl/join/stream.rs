@@ -2,7 +2,7 @@
 
 use super::{JoinWindows, sides};
 use crate::codec::SharedCodec;
-use crate::dsl::{KStream, Known};
+use crate::dsl::{KStream, Known, SameKeyAs};
 use crate::processor::{JoinSide, OuterSide, SelfJoin};
 use crate::topology::{Assembly, Kind, NodeId, TopologyError, erase};
 use kappa_state::{BufferedStore, Held, WindowStore};
@@ -34,13 +34,14 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
     /// assert_eq!(out, [("ad".into(), Some("shown: clicked".into()), 11_000)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join_within<W: Send + 'static, R: 'static>(
+    pub fn join_within<K2: SameKeyAs<K>, W: Send + 'static, R: 'static>(
         &self,
         name: &str,
-        right: &KStream<K, W>,
+        right: &KStream<K2, W>,
         windows: JoinWindows,
         joiner: impl Fn(&V, &W) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
+        let right = K2::stream(right);
         let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left?, right?));
         self.join_streams(name, "join_within", right, (windows, [false, false]), joiner)
     }
@@ -70,13 +71,14 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
     /// assert_eq!(out, [("ad".into(), Some("shown: ignored".into()), 1_000)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn left_join_within<W: Send + 'static, R: 'static>(
+    pub fn left_join_within<K2: SameKeyAs<K>, W: Send + 'static, R: 'static>(
         &self,
         name: &str,
-        right: &KStream<K, W>,
+        right: &KStream<K2, W>,
         windows: JoinWindows,
         joiner: impl Fn(&V, Option<&W>) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
+        let right = K2::stream(right);
         let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left?, right));
         self.join_streams(name, "left_join_within", right, (windows, [true, false]), joiner)
     }
@@ -99,13 +101,14 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
     /// assert_eq!(driver.output("out", utf8(), utf8()).read_values()?, [Some("None Some(\"5 €\")".into())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn outer_join_within<W: Send + 'static, R: 'static>(
+    pub fn outer_join_within<K2: SameKeyAs<K>, W: Send + 'static, R: 'static>(
         &self,
         name: &str,
-        right: &KStream<K, W>,
+        right: &KStream<K2, W>,
         windows: JoinWindows,
         joiner: impl Fn(Option<&V>, Option<&W>) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
+        let right = K2::stream(right);
         let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left, right));
         self.join_streams(name, "outer_join_within", right, (windows, [true, true]), joiner)
     }

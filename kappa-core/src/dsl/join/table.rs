@@ -1,7 +1,7 @@
 //! Joins a stream with a table.
 
 use crate::codec::SharedCodec;
-use crate::dsl::{KStream, KTable, Known, Repartition};
+use crate::dsl::{KStream, KTable, Known, Repartition, SameKeyAs};
 use crate::processor::{Cx, Dropped, Getter, Next, Receiver, Wanted};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
@@ -35,11 +35,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(out, [("PRG".into(), Some("OK2 from Praha".into()), 15)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join<T: Send + 'static, V2: 'static>(
+    pub fn join<K2: SameKeyAs<K>, T: Send + 'static, V2: 'static>(
         &self,
-        table: &KTable<K, T>,
+        table: &KTable<K2, T>,
         joiner: impl Fn(&V, &T) -> V2 + Send + Sync + 'static,
     ) -> KStream<K, V2> {
+        let table = K2::table(table);
         self.join_table(table, "join", false, move |value, found: Option<&T>| found.map(|found| joiner(value, found)))
     }
 
@@ -63,11 +64,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output("out", utf8(), utf8()).read_values()?, [Some("OK1 from nowhere".into())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn left_join<T: Send + 'static, V2: 'static>(
+    pub fn left_join<K2: SameKeyAs<K>, T: Send + 'static, V2: 'static>(
         &self,
-        table: &KTable<K, T>,
+        table: &KTable<K2, T>,
         joiner: impl Fn(&V, Option<&T>) -> V2 + Send + Sync + 'static,
     ) -> KStream<K, V2> {
+        let table = K2::table(table);
         self.join_table(table, "left_join", true, move |value, found: Option<&T>| Some(joiner(value, found)))
     }
 

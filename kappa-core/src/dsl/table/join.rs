@@ -10,6 +10,7 @@
 
 use super::KTable;
 use crate::codec::SharedCodec;
+use crate::dsl::SameKeyAs;
 use crate::dsl::{KStream, Known};
 use crate::processor::{Cx, Dropped, Found, Getter, Lookup, Next, Receiver, Wanted};
 use crate::record::{Lazy, Record};
@@ -52,11 +53,12 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
     /// assert_eq!(out, [("OK1".into(), Some("PRG-BRQ at C4".into()), 10), ("OK1".into(), None, 12)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join<V2: Clone + Send + 'static, R: 'static>(
+    pub fn join<K2: SameKeyAs<K>, V2: Clone + Send + 'static, R: 'static>(
         &self,
-        other: &KTable<K, V2>,
+        other: &KTable<K2, V2>,
         joiner: impl Fn(&V, &V2) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
+        let other = K2::table(other);
         self.joined(other, "join", Type::Inner, move |left: Option<&V>, right: Option<&V2>| Some(joiner(left?, right?)))
     }
 
@@ -76,11 +78,12 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
     /// assert_eq!(driver.output("out", utf8(), utf8()).read_values()?, [Some("PRG-BRQ at ?".into())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn left_join<V2: Clone + Send + 'static, R: 'static>(
+    pub fn left_join<K2: SameKeyAs<K>, V2: Clone + Send + 'static, R: 'static>(
         &self,
-        other: &KTable<K, V2>,
+        other: &KTable<K2, V2>,
         joiner: impl Fn(&V, Option<&V2>) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
+        let other = K2::table(other);
         self.joined(other, "left_join", Type::Left, move |left: Option<&V>, right: Option<&V2>| {
             Some(joiner(left?, right))
         })
@@ -102,11 +105,12 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
     /// assert_eq!(driver.output("out", utf8(), utf8()).read_values()?, [Some("None Some(\"BRQ\")".into())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn outer_join<V2: Clone + Send + 'static, R: 'static>(
+    pub fn outer_join<K2: SameKeyAs<K>, V2: Clone + Send + 'static, R: 'static>(
         &self,
-        other: &KTable<K, V2>,
+        other: &KTable<K2, V2>,
         joiner: impl Fn(Option<&V>, Option<&V2>) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
+        let other = K2::table(other);
         self.joined(other, "outer_join", Type::Outer, move |left: Option<&V>, right: Option<&V2>| {
             (left.is_some() || right.is_some()).then(|| joiner(left, right))
         })
