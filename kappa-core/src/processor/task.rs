@@ -9,6 +9,7 @@ use super::PunctuationType;
 use super::TimeSlot;
 use super::context::{Cx, Dropped, Origin, TaskState};
 use super::materialized::Flush;
+use super::quiet::{Quiet, Ticking};
 use super::times::ReachedTimes;
 use crate::codec::{CodecError, SharedCodec};
 use crate::dsl::{RecordContext, TimestampRule, Timestamps};
@@ -29,10 +30,13 @@ pub(crate) struct FusedTask {
     pub(crate) flushes: Vec<Box<dyn Flush>>,
     /// Where it is kept how far stores have come.
     reached: Vec<ReachedTimes>,
+    /// Where time goes on without records.
+    quiet: Option<Quiet>,
     pub(crate) state: TaskState,
     /// Each record can be taken back.
     undo_records: bool,
-    /// There is nothing to be done before and after a record: it can't be taken back, and nobody can have made a schedule.
+    /// There is nothing to be done before and after a record: it can't be taken back, nobody can have made a
+    /// schedule, and time goes on with records only.
     is_plain: bool,
     /// Where the output and the times stood before the last record.
     before: (OutputMark, Vec<i64>),
@@ -49,14 +53,27 @@ impl FusedTask {
         entries: Vec<Box<dyn Entry>>,
         flushes: Vec<Box<dyn Flush>>,
         reached: Vec<ReachedTimes>,
+        quiet: Option<Quiet>,
         state: TaskState,
         undo_records: bool,
     ) -> Self {
         let committed = state.save_times();
         let before = (OutputMark::default(), Vec::new());
-        let is_plain = !undo_records && state.processors.is_empty();
+        let is_plain = !undo_records && state.processors.is_empty() && quiet.is_none();
         let (flushed, initialised) = (Vec::new(), false);
-        Self { entries, flushes, reached, state, undo_records, is_plain, before, flushed, committed, initialised }
+        Self {
+            entries,
+            flushes,
+            reached,
+            quiet,
+            state,
+            undo_records,
+            is_plain,
+            before,
+            flushed,
+            committed,
+            initialised,
+        }
     }
 
     fn begin_record(&mut self, out: &Output) {
@@ -96,6 +113,34 @@ impl FusedTask {
         (0..places).try_for_each(&mut init).map_err(unprovoked)
     }
 
+    /// Does what is due at `time_ms`, which is stream time gone on by the clock; says whether anything was.
+    fn go_on_without_records(
+        &mut self,
+        quiet: &mut Quiet,
+        time_ms: i64,
+        out: &mut Output,
+    ) -> Result<bool, ProcessError> {
+        self.go_on();
+        let before = out.mark();
+        let mut any = false;
+        for Ticking { behind_ms, tick } in &mut quiet.ticking {
+            let cx = &mut Cx { out, state: &mut self.state, origin: None };
+            if std::mem::take(&mut quiet.stirred) {
+                self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+            }
+            if let Some(due_ms) = tick.tick(time_ms.saturating_sub(*behind_ms), cx).map_err(unprovoked)? {
+                self.state.stream_time_ms = self.state.stream_time_ms.max(due_ms.saturating_add(*behind_ms));
+                (any, quiet.stirred) = (true, true);
+            }
+        }
+        if self.state.schedules.is_due(PunctuationType::StreamTime, time_ms) {
+            self.state.stream_time_ms = self.state.stream_time_ms.max(time_ms);
+            (any, quiet.stirred) = (true, true);
+            self.punctuate(PunctuationType::StreamTime, time_ms, out)?;
+        }
+        Ok(any || out.mark() != before)
+    }
+
     /// Calls what is due by `time_ms`; says whether anything was.
     fn punctuate(&mut self, kind: PunctuationType, time_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
         let cx = &mut Cx { out, state: &mut self.state, origin: None };
@@ -114,6 +159,9 @@ impl TaskProcessor for FusedTask {
         let origin = Some(Origin { source, offset: record.view.offset });
         if self.is_plain {
             return self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin });
+        }
+        if let Some(quiet) = &mut self.quiet {
+            quiet.stir(self.state.now_ms);
         }
         if !self.initialised {
             self.init(out)?;
@@ -178,6 +226,9 @@ impl TaskProcessor for FusedTask {
         self.state.schedules.clear();
         self.state.commit_requested = false;
         self.state.processors.iter_mut().flatten().for_each(|hosted| hosted.renew());
+        if let Some(quiet) = &mut self.quiet {
+            quiet.stir(self.state.now_ms);
+        }
         self.initialised = false;
     }
 
@@ -193,13 +244,29 @@ impl TaskProcessor for FusedTask {
 
     fn advance(&mut self, now_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
         self.state.now_ms = now_ms;
+        if let Some(quiet) = &mut self.quiet {
+            quiet.begin(now_ms);
+        }
         if self.state.processors.is_empty() {
             return Ok(false);
         }
+        self.go_on();
         if !self.initialised {
             self.init(out)?;
         }
-        self.punctuate(PunctuationType::WallClockTime, now_ms, out)
+        let called = self.punctuate(PunctuationType::WallClockTime, now_ms, out)?;
+        if let Some(quiet) = &mut self.quiet {
+            quiet.stirred |= called;
+        }
+        Ok(called)
+    }
+
+    fn rest(&mut self, now_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
+        let Some(mut quiet) = self.quiet.take() else { return Ok(false) };
+        let time_ms = quiet.time_ms(now_ms, self.state.stream_time_ms);
+        let done = time_ms.map_or(Ok(false), |time_ms| self.go_on_without_records(&mut quiet, time_ms, out));
+        self.quiet = Some(quiet);
+        done
     }
 
     fn extracts_time(&self, source: usize) -> bool {

@@ -186,8 +186,7 @@ impl Worker {
 
     /// Whether all records that are there have been processed.
     fn is_drained(&self) -> bool {
-        let mut queues = self.tasks.values().flat_map(|task| &task.sources);
-        queues.all(|(_, queue)| queue.is_empty() && queue.at_end())
+        self.tasks.values().all(Task::is_drained)
     }
 
     fn buffers_full(&self) -> bool {
@@ -320,6 +319,10 @@ impl Worker {
             self.output.retarget(&task.outputs, task.id.partition);
             let done = task.processor.advance(now_ms, &mut self.output).map_err(|error| task.failed("clock", error));
             task.touched |= done.map_err(Setback::Fatal)?;
+            if task.is_drained() {
+                let done = task.processor.rest(now_ms, &mut self.output).map_err(|error| task.failed("clock", error));
+                task.touched |= done.map_err(Setback::Fatal)?;
+            }
         }
         Ok(())
     }
