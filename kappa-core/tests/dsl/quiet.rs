@@ -4,6 +4,9 @@
 use super::{AT_COMMIT, AT_ONCE, Outcome, at};
 use kappa_core::codec::{i64_be, session_windowed, time_windowed, utf8};
 use kappa_core::dsl::{JoinWindows, Suppressed};
+use kappa_core::processor::{Processor, ProcessorContext, PunctuationType, Schedule};
+use kappa_core::record::Record;
+use kappa_core::task::ProcessError;
 use kappa_core::testing::TestDriver;
 use kappa_core::topology::{Topology, TopologyBuilder, TopologyError};
 use kappa_core::window::{SessionWindows, SlidingWindows, TimeWindows, Windowed};
@@ -323,4 +326,53 @@ fn a_timeout_of_nothing_is_refused() {
     app.stream("in", utf8(), utf8()).to("out");
     let error = app.build().expect_err("refused").to_string();
     assert!(error.contains("idle_timeout_ms") && error.contains("1 or longer"), "{error}");
+}
+
+/// Says at what stream time it is called.
+struct Clock;
+
+impl Processor<String, String> for Clock {
+    type Key = String;
+    type Value = String;
+
+    fn init(&mut self, cx: &mut ProcessorContext<'_, '_, String, String>) -> Result<(), ProcessError> {
+        cx.schedule(10, PunctuationType::StreamTime).map(drop)
+    }
+
+    fn process(
+        &mut self,
+        _: &Record<'_, String, String>,
+        _: &mut ProcessorContext<'_, '_, String, String>,
+    ) -> Result<(), ProcessError> {
+        Ok(())
+    }
+
+    fn punctuate(
+        &mut self,
+        _: Schedule,
+        time_ms: i64,
+        cx: &mut ProcessorContext<'_, '_, String, String>,
+    ) -> Result<(), ProcessError> {
+        cx.forward("clock".to_owned(), format!("{time_ms}"))
+    }
+}
+
+#[test]
+fn schedules_by_stream_time_are_called_by_the_clock() -> Outcome {
+    let mut app = quiet_after_ms(5);
+    app.stream("in", utf8(), utf8()).process("clock", &[], || Clock).with_codecs(utf8(), utf8()).to("out");
+    let driver = TestDriver::with_options(&app.build()?, AT_ONCE)?;
+    let out = driver.output("out", utf8(), utf8());
+    driver.input("in", utf8(), utf8()).pipe("a", "", 7)?;
+    assert_eq!(out.read_values()?, [Some("7".to_owned())]);
+    // Due again at 10, which is 3 ms later.
+    driver.advance_wall_clock_ms(4)?;
+    assert_eq!(out.read_values()?, []);
+    driver.advance_wall_clock_ms(1)?;
+    assert_eq!(out.read_values()?, [Some("12".to_owned())]);
+    driver.advance_wall_clock_ms(7)?;
+    assert_eq!(out.read_values()?, []);
+    driver.advance_wall_clock_ms(1)?;
+    assert_eq!(out.read_values()?, [Some("20".to_owned())]);
+    Ok(())
 }
