@@ -2,6 +2,7 @@
 
 use super::calls::CallSet;
 use super::chain::ErasedChain;
+use super::held::HeldBack;
 use super::hosted::Hosted;
 use super::punctuation::Schedules;
 use super::slot::Slot;
@@ -66,6 +67,8 @@ pub(crate) struct TaskState {
     pub(crate) calls: Vec<Option<Box<dyn CallSet>>>,
     /// Processors of the user's own; a place is empty only while its processor is called.
     pub(crate) processors: Vec<Option<Box<dyn Hosted>>>,
+    /// What operators hold back, as they know it.
+    pub(crate) held_back: Vec<HeldBack>,
     /// When they want to be called.
     pub(crate) schedules: Schedules,
     /// One of them wants a commit.
@@ -114,6 +117,7 @@ impl TaskState {
             joints,
             calls,
             processors,
+            held_back: Vec::new(),
             schedules: Schedules::default(),
             commit_requested: false,
             at_once,

@@ -9,7 +9,8 @@
 /// What a schedule goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PunctuationType {
-    /// The largest timestamp the task has seen: moves with records only.
+    /// The largest timestamp the task has seen: moves with records, and by the clock only where
+    /// [`idle_timeout_ms`](crate::topology::TopologyBuilder::idle_timeout_ms) was chosen.
     StreamTime,
     /// The clock on the wall: moves without records too.
     WallClockTime,
@@ -56,6 +57,11 @@ impl Schedules {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Whether one is due.
+    pub(crate) fn is_due(&self, kind: PunctuationType, now_ms: i64) -> bool {
+        self.all.iter().any(|scheduled| scheduled.kind == kind && scheduled.next_ms <= now_ms)
     }
 
     /// The one that has been due for longest, which is then due again; with its processor's place.

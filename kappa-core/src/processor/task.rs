@@ -6,20 +6,13 @@
 //!   those are flushed themselves.
 
 use super::PunctuationType;
-use super::TimeSlot;
-use super::context::{Cx, Dropped, Origin, TaskState};
+use super::context::{Cx, Origin, TaskState};
 use super::materialized::Flush;
+use super::quiet::{Quiet, Ticking};
 use super::times::ReachedTimes;
-use crate::codec::{CodecError, SharedCodec};
-use crate::dsl::{RecordContext, TimestampRule, Timestamps};
-use crate::log::RecordView;
-use crate::record::{Lazy, Record};
 use crate::task::{Output, OutputMark, ProcessError, SourceRecord, TaskProcessor};
 use crate::topology::Entry;
 use kappa_state::{ManagedStore, StateError};
-use std::sync::Arc;
-
-use super::chain::Next;
 
 /// The task of one partition.
 pub(crate) struct FusedTask {
@@ -29,10 +22,13 @@ pub(crate) struct FusedTask {
     pub(crate) flushes: Vec<Box<dyn Flush>>,
     /// Where it is kept how far stores have come.
     reached: Vec<ReachedTimes>,
+    /// Where time goes on without records.
+    quiet: Option<Quiet>,
     pub(crate) state: TaskState,
     /// Each record can be taken back.
     undo_records: bool,
-    /// There is nothing to be done before and after a record: it can't be taken back, and nobody can have made a schedule.
+    /// There is nothing to be done before and after a record: it can't be taken back, nobody can have made a
+    /// schedule, and time goes on with records only.
     is_plain: bool,
     /// Where the output and the times stood before the last record.
     before: (OutputMark, Vec<i64>),
@@ -49,14 +45,27 @@ impl FusedTask {
         entries: Vec<Box<dyn Entry>>,
         flushes: Vec<Box<dyn Flush>>,
         reached: Vec<ReachedTimes>,
+        quiet: Option<Quiet>,
         state: TaskState,
         undo_records: bool,
     ) -> Self {
         let committed = state.save_times();
         let before = (OutputMark::default(), Vec::new());
-        let is_plain = !undo_records && state.processors.is_empty();
+        let is_plain = !undo_records && state.processors.is_empty() && quiet.is_none();
         let (flushed, initialised) = (Vec::new(), false);
-        Self { entries, flushes, reached, state, undo_records, is_plain, before, flushed, committed, initialised }
+        Self {
+            entries,
+            flushes,
+            reached,
+            quiet,
+            state,
+            undo_records,
+            is_plain,
+            before,
+            flushed,
+            committed,
+            initialised,
+        }
     }
 
     fn begin_record(&mut self, out: &Output) {
@@ -96,6 +105,34 @@ impl FusedTask {
         (0..places).try_for_each(&mut init).map_err(unprovoked)
     }
 
+    /// Does what is due at `time_ms`, which is stream time gone on by the clock; says whether anything was.
+    fn go_on_without_records(
+        &mut self,
+        quiet: &mut Quiet,
+        time_ms: i64,
+        out: &mut Output,
+    ) -> Result<bool, ProcessError> {
+        self.go_on();
+        let before = out.mark();
+        let mut any = false;
+        for Ticking { behind_ms, tick } in &mut quiet.ticking {
+            let cx = &mut Cx { out, state: &mut self.state, origin: None };
+            if std::mem::take(&mut quiet.stirred) {
+                self.flushes.iter().try_for_each(|flush| flush.flush(cx))?;
+            }
+            if let Some(due_ms) = tick.tick(time_ms.saturating_sub(*behind_ms), cx).map_err(unprovoked)? {
+                self.state.stream_time_ms = self.state.stream_time_ms.max(due_ms.saturating_add(*behind_ms));
+                (any, quiet.stirred) = (true, true);
+            }
+        }
+        if self.state.schedules.is_due(PunctuationType::StreamTime, time_ms) {
+            self.state.stream_time_ms = self.state.stream_time_ms.max(time_ms);
+            (any, quiet.stirred) = (true, true);
+            self.punctuate(PunctuationType::StreamTime, time_ms, out)?;
+        }
+        Ok(any || out.mark() != before)
+    }
+
     /// Calls what is due by `time_ms`; says whether anything was.
     fn punctuate(&mut self, kind: PunctuationType, time_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
         let cx = &mut Cx { out, state: &mut self.state, origin: None };
@@ -114,6 +151,9 @@ impl TaskProcessor for FusedTask {
         let origin = Some(Origin { source, offset: record.view.offset });
         if self.is_plain {
             return self.entries[source].enter(record, &mut Cx { out, state: &mut self.state, origin });
+        }
+        if let Some(quiet) = &mut self.quiet {
+            quiet.stir(self.state.now_ms);
         }
         if !self.initialised {
             self.init(out)?;
@@ -178,6 +218,9 @@ impl TaskProcessor for FusedTask {
         self.state.schedules.clear();
         self.state.commit_requested = false;
         self.state.processors.iter_mut().flatten().for_each(|hosted| hosted.renew());
+        if let Some(quiet) = &mut self.quiet {
+            quiet.stir(self.state.now_ms);
+        }
         self.initialised = false;
     }
 
@@ -193,13 +236,29 @@ impl TaskProcessor for FusedTask {
 
     fn advance(&mut self, now_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
         self.state.now_ms = now_ms;
+        if let Some(quiet) = &mut self.quiet {
+            quiet.begin(now_ms);
+        }
         if self.state.processors.is_empty() {
             return Ok(false);
         }
+        self.go_on();
         if !self.initialised {
             self.init(out)?;
         }
-        self.punctuate(PunctuationType::WallClockTime, now_ms, out)
+        let called = self.punctuate(PunctuationType::WallClockTime, now_ms, out)?;
+        if let Some(quiet) = &mut self.quiet {
+            quiet.stirred |= called;
+        }
+        Ok(called)
+    }
+
+    fn rest(&mut self, now_ms: i64, out: &mut Output) -> Result<bool, ProcessError> {
+        let Some(mut quiet) = self.quiet.take() else { return Ok(false) };
+        let time_ms = quiet.time_ms(now_ms, self.state.stream_time_ms);
+        let done = time_ms.map_or(Ok(false), |time_ms| self.go_on_without_records(&mut quiet, time_ms, out));
+        self.quiet = Some(quiet);
+        done
     }
 
     fn extracts_time(&self, source: usize) -> bool {
@@ -215,126 +274,10 @@ impl TaskProcessor for FusedTask {
     }
 }
 
-/// Where records of a topic enter.
-pub(crate) struct SourceEntry<K, V> {
-    name: Arc<str>,
-    key: SharedCodec<K>,
-    value: SharedCodec<V>,
-    /// Decode on arrival, so that bad records are found where they enter. Not for topics that this
-    /// topology writes itself.
-    eager: bool,
-    /// Whether anything downstream may look at the value: else it is only checked.
-    looks: bool,
-    /// How records get their times, with the place of the partition's time; `None`: they have them.
-    times: Option<(Timestamps<K, V>, TimeSlot)>,
-    next: Next<K, V>,
-}
-
-const NULL_KEY: &str = "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
-
-impl<K, V: 'static> SourceEntry<K, V> {
-    pub(crate) fn new(
-        name: Arc<str>,
-        key: SharedCodec<K>,
-        value: SharedCodec<V>,
-        eager: bool,
-        times: Option<(Timestamps<K, V>, TimeSlot)>,
-        next: Next<K, V>,
-    ) -> Self {
-        let looks = next.looks(value.id);
-        Self { name, key, value, eager, looks, times, next }
-    }
-
-    fn check(&self, value: &[u8]) -> Result<(), ProcessError> {
-        let unusable = |error: CodecError| ProcessError::Undecodable { part: "value", reason: error.reason };
-        self.value.codec.check(value).map_err(unusable)
-    }
-}
-
-impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
-    fn enter(&mut self, record: &SourceRecord<'_>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let RecordView { timestamp_ms, key, value, .. } = record.view;
-        let Some(key) = Lazy::encoded(&self.key, key) else {
-            return Err(ProcessError::Undecodable { part: "key", reason: NULL_KEY.to_owned() });
-        };
-        let value = Lazy::encoded(&self.value, value);
-        let mut record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
-        if self.eager {
-            record.key()?;
-            match value.as_ref().and_then(|value| value.unread()).filter(|_| !self.looks) {
-                Some(bytes) => self.check(bytes)?,
-                None => _ = record.value()?,
-            }
-        }
-        if let Some((timestamps, slot)) = &self.times {
-            let partition_time_ms = cx.state.times.get(*slot).max(-1);
-            record.timestamp_ms = time(timestamps, &record, partition_time_ms, cx.state.now_ms)?;
-            if record.timestamp_ms < 0 && !matches!(timestamps.0, TimestampRule::Fail) {
-                return cx.drop_record(Dropped::NegativeTimestamp);
-            }
-            cx.state.times.advance(*slot, record.timestamp_ms);
-        }
-        if record.timestamp_ms < 0 {
-            return Err(negative(record.timestamp_ms));
-        }
-        cx.state.stream_time_ms = cx.state.stream_time_ms.max(record.timestamp_ms);
-        self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
-    }
-
-    fn extracts_time(&self) -> bool {
-        self.times.is_some()
-    }
-
-    fn time_of(&self, record: &SourceRecord<'_>, state: &TaskState) -> Option<i64> {
-        let (timestamps, slot) = self.times.as_ref()?;
-        let RecordView { timestamp_ms, key, value, .. } = record.view;
-        let (key, value) = (Lazy::encoded(&self.key, key)?, Lazy::encoded(&self.value, value));
-        let record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
-        time(timestamps, &record, state.times.get(*slot).max(-1), state.now_ms).ok()
-    }
-}
-
-fn negative(timestamp_ms: i64) -> ProcessError {
-    ProcessError::Undecodable { part: "timestamp", reason: format!("{timestamp_ms} is negative") }
-}
-
-/// The time of a record by a rule.
-fn time<K: 'static, V: 'static>(
-    timestamps: &Timestamps<K, V>,
-    record: &Record<'_, K, V>,
-    partition_time_ms: i64,
-    now_ms: i64,
-) -> Result<i64, ProcessError> {
-    let Record { timestamp_ms, headers, .. } = *record;
-    Ok(match &timestamps.0 {
-        TimestampRule::Fail | TimestampRule::Skip => timestamp_ms,
-        TimestampRule::PartitionTime if timestamp_ms >= 0 => timestamp_ms,
-        TimestampRule::PartitionTime if partition_time_ms < 0 => return Err(negative(timestamp_ms)),
-        TimestampRule::PartitionTime => partition_time_ms,
-        TimestampRule::WallClock => now_ms,
-        TimestampRule::From(extract) => {
-            let context = RecordContext { timestamp_ms, headers };
-            extract(record.key()?, record.value()?, context, partition_time_ms)
-        }
-    })
-}
-
 /// What fails without a record is no record's fault.
 fn unprovoked(error: ProcessError) -> ProcessError {
     match error {
         ProcessError::Operator { operator, reason } => ProcessError::Unprovoked { operator, reason },
-        other => other,
-    }
-}
-
-/// What turns out undecodable only downstream is no bad input that could be skipped: the topology wrote it
-/// itself, and something may have been done for the record already.
-fn late(source: &str, error: ProcessError) -> ProcessError {
-    match error {
-        ProcessError::Undecodable { part, reason } => ProcessError::Operator {
-            operator: source.to_owned(),
-            reason: format!("a {part} that this application wrote can't be decoded: {reason}"),
-        },
         other => other,
     }
 }

@@ -202,6 +202,11 @@ impl Task {
         self.touched = false;
     }
 
+    /// Whether all records that are there have been processed.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.sources.iter().all(|(_, queue)| queue.is_empty() && queue.at_end())
+    }
+
     /// Whether a commit would do anything for this task.
     pub(crate) fn has_progress(&self, now_ms: i64, refresh_ms: i64) -> bool {
         self.touched || self.sources.iter().any(|(_, queue)| queue.to_commit(now_ms, refresh_ms).is_some())

@@ -153,6 +153,12 @@ pub trait TaskProcessor: Send {
         Ok(false)
     }
 
+    /// All that is known of the inputs has been processed, and the wall clock stands at `now_ms`, as `advance` was told: lets time
+    /// go on without records, where the topology wants that. Says whether anything was done that a commit must cover.
+    fn rest(&mut self, _now_ms: i64, _out: &mut Output) -> Result<bool, ProcessError> {
+        Ok(false)
+    }
+
     /// Whether the times of source `source` are extracted.
     fn extracts_time(&self, _source: usize) -> bool {
         false

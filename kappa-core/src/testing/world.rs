@@ -311,7 +311,35 @@ impl World {
             }
             self.after(index)?;
         }
-        self.drain()
+        self.drain()?;
+        for index in self.upstream_first() {
+            let task = &mut self.tasks[index];
+            if let Err(source) = task.processor.rest(self.now_ms, &mut task.out) {
+                let task = task.name.clone();
+                self.abort(index);
+                return Err(TestError::Clock { task, source });
+            }
+            self.after(index)?;
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// The tasks, those that write a topic before those that read it.
+    fn upstream_first(&self) -> Vec<usize> {
+        let mut open: Vec<usize> = (0..self.tasks.len()).collect();
+        let mut order = Vec::new();
+        let feeds = |writer: usize, reader: usize| {
+            let (writer, reader) = (&self.tasks[writer], &self.tasks[reader]);
+            writer.sub_topology != reader.sub_topology
+                && reader.plan.sources.iter().any(|source| writer.plan.outputs.contains(&source.topic))
+        };
+        while !open.is_empty() {
+            let first = open.iter().position(|reader| !open.iter().any(|writer| feeds(*writer, *reader)));
+            // Where topics make a circle there is no first.
+            order.push(open.remove(first.unwrap_or(0)));
+        }
+        order
     }
 
     /// Commits all tasks, until nothing is left to be passed on.

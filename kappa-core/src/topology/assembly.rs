@@ -6,8 +6,9 @@ use super::planner::SubTopology;
 use crate::codec::SharedCodec;
 use crate::dsl::Timestamps;
 use crate::processor::{
-    CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, Hosted, Joint, Links, LogChanges,
-    LogOnly, LogStore, Materialized, Next, OperatorTimes, ReachedTimes, Receiver, Slot, TaskState, TimeSlot, Wrapped,
+    CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, HeldBack, Hosted, Joint, Links,
+    LogChanges, LogOnly, LogStore, Materialized, Next, OperatorTimes, Quiet, ReachedTimes, Receiver, Slot, TaskState,
+    Tick, Ticking, TimeSlot, Wrapped,
 };
 use crate::task::{CallRunner, GlobalTable, Globals, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
@@ -26,6 +27,9 @@ pub(crate) trait Entry: Send {
     fn time_of(&self, record: &SourceRecord<'_>, state: &TaskState) -> Option<i64>;
 }
 
+/// The time of a fold into windows: the largest timestamp of its records.
+pub(crate) const OBSERVED: &str = "observed";
+
 /// A task being made.
 pub(crate) struct Assembly<'a> {
     graph: &'a Graph,
@@ -36,6 +40,10 @@ pub(crate) struct Assembly<'a> {
     joint_of: Vec<(NodeId, usize)>,
     /// With the node or store they belong to: sorted, they go upstream first.
     flushes: Vec<(usize, Box<dyn Flush>)>,
+    /// Operators that wait for time to pass.
+    ticks: Vec<(NodeId, Box<dyn Tick>)>,
+    /// Operators that hold changes back.
+    holders: Vec<NodeId>,
     /// Names of operators that keep time.
     times: Vec<String>,
     calls: Vec<Option<Box<dyn CallSet>>>,
@@ -56,13 +64,27 @@ impl<'a> Assembly<'a> {
         let stores = sub.stores.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let (joints, joint_of, flushes, times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (calls, processors, runner) = (Vec::new(), Vec::new(), Arc::clone(&scope.calls));
+        let (ticks, holders) = (Vec::new(), Vec::new());
         let (partition, globals) = (scope.partition, scope.globals.clone());
         if !graph.globals.is_empty() && globals.table(graph.globals.len() - 1).is_none() {
             let reason = "the topology's global tables are not open".to_owned();
             return Err(StateError::Misuse { store: scope.name.to_owned(), reason });
         }
-        let mut assembly =
-            Assembly { graph, sub, partition, joints, joint_of, flushes, times, calls, processors, runner, globals };
+        let mut assembly = Assembly {
+            graph,
+            sub,
+            partition,
+            joints,
+            joint_of,
+            flushes,
+            ticks,
+            holders,
+            times,
+            calls,
+            processors,
+            runner,
+            globals,
+        };
         let entries = sub.sources.iter().map(|source| assembly.entry(*source)).collect();
         for index in &sub.stores {
             if let Some(flush) = &graph.stores[*index].flush {
@@ -72,8 +94,14 @@ impl<'a> Assembly<'a> {
         let reached = assembly.reached(&stores);
         assembly.flushes.sort_by_key(|(order, _)| *order);
         let flushes = assembly.flushes.into_iter().map(|(_, flush)| flush).collect();
+        let quiet = graph.idle_timeout_ms.map(|timeout_ms| {
+            assembly.ticks.sort_by_key(|(node, _)| *node);
+            let behind = graph.held_back_ms();
+            let ticking = assembly.ticks.into_iter().map(|(node, tick)| Ticking { behind_ms: behind[node], tick });
+            Quiet::new(timeout_ms, ticking.collect())
+        });
         let times = OperatorTimes::new(assembly.times);
-        let state = TaskState::new(
+        let mut state = TaskState::new(
             stores,
             assembly.joints,
             assembly.calls,
@@ -81,7 +109,8 @@ impl<'a> Assembly<'a> {
             times,
             scope.cache_bytes_per_store == 0,
         );
-        Ok(FusedTask::new(entries, flushes, reached, state, scope.undo_records))
+        state.held_back = assembly.holders.iter().map(|_| HeldBack::default()).collect();
+        Ok(FusedTask::new(entries, flushes, reached, quiet, state, scope.undo_records))
     }
 
     /// Where it is kept how far stores have come whose rows expire.
@@ -274,6 +303,36 @@ impl<'a> Assembly<'a> {
         if !self.flushes.iter().any(|(order, _)| *order == node) {
             self.flushes.push((node, Box::new(flush)));
         }
+    }
+
+    /// Has what `make` makes told of time that passes without a record, where that was chosen.
+    pub(crate) fn tick<T: Tick + 'static>(&mut self, node: NodeId, make: impl FnOnce(&mut Self) -> T) {
+        if self.graph.idle_timeout_ms.is_some() {
+            let tick = make(self);
+            self.ticks.push((node, Box::new(tick)));
+        }
+    }
+
+    /// Where the operators keep their times whose windows `node` gets, each with how far past a window's end the window closes;
+    /// none where time does not pass without records.
+    pub(crate) fn times_of_folds(&mut self, node: NodeId) -> Vec<(TimeSlot, i64)> {
+        let graph = self.graph;
+        let upstream = graph.idle_timeout_ms.map(|_| graph.upstream(node)).unwrap_or_default();
+        let folds = graph.folds.iter().filter(|(fold, _)| upstream.contains(fold));
+        folds.map(|(fold, past)| (self.time(*fold, OBSERVED), i64::from(*past))).collect()
+    }
+
+    /// What follows an operator that has a [`Tick`] beside it.
+    pub(crate) fn next_of_ticking<K: 'static, V: 'static>(&mut self, node: NodeId) -> Next<K, V> {
+        if self.graph.idle_timeout_ms.is_some() { Box::new(self.joint(node)) } else { self.next(node) }
+    }
+
+    /// The place in the task's state of what `node` holds back.
+    pub(crate) fn holder(&mut self, node: NodeId) -> usize {
+        self.holders.iter().position(|holder| *holder == node).unwrap_or_else(|| {
+            self.holders.push(node);
+            self.holders.len() - 1
+        })
     }
 
     /// Whether an operator behind `node` looks into `store`.

@@ -132,6 +132,15 @@ pub(crate) struct Graph {
     pub(crate) timestamps: Vec<(NodeId, Arc<dyn Any + Send + Sync>)>,
     /// How long after their end windows take late records, ms, by the operator that makes them; for sessions with the gap.
     pub(crate) graces: Vec<(NodeId, i64)>,
+    /// Operators that take records into windows, and whether those take records until time is past their end (sliding ones and
+    /// sessions), not only until it is there.
+    pub(crate) folds: Vec<(NodeId, bool)>,
+    /// How long after a record's time a window that has it closes at most, ms, by the operator that makes the windows.
+    pub(crate) closings: Vec<(NodeId, i64)>,
+    /// For how long operators may hold results back, ms.
+    pub(crate) holds: Vec<(NodeId, i64)>,
+    /// After how long without a record time goes on by the clock, ms.
+    pub(crate) idle_timeout_ms: Option<i64>,
     /// Children of processors by the names that processors know them by.
     pub(crate) child_names: Vec<(NodeId, String)>,
     /// What wraps operators.
@@ -243,6 +252,17 @@ impl Graph {
     pub(crate) fn grace_ms(&self, node: NodeId) -> Option<i64> {
         let upstream = self.upstream(node);
         self.graces.iter().filter(|(maker, _)| upstream.contains(maker)).map(|(_, grace_ms)| *grace_ms).max()
+    }
+
+    /// How long after a record's time the windows that `node`'s records come from close at most, ms.
+    pub(crate) fn closing_ms(&self, node: NodeId) -> i64 {
+        let upstream = self.upstream(node);
+        self.closings.iter().filter(|(maker, _)| upstream.contains(maker)).map(|(_, ms)| *ms).max().unwrap_or(0)
+    }
+
+    /// Notes that `node` holds results back, for `ms` at most.
+    pub(crate) fn holds_back(&mut self, node: NodeId, ms: i64) {
+        self.holds.push((node, ms));
     }
 
     /// Notes that `node` looks into stores.

@@ -15,10 +15,11 @@ mod graph;
 mod mermaid;
 mod plan;
 mod planner;
+mod quiet;
 mod svg;
 mod wrapping;
 
-pub(crate) use assembly::{Assembly, Entry, erase};
+pub(crate) use assembly::{Assembly, Entry, OBSERVED, erase};
 pub use builder::{Topology, TopologyBuilder};
 pub use description::{
     GlobalStoreDescription, NodeDescription, NodeKind, StoreDescription, SubTopologyDescription, TopicDescription,

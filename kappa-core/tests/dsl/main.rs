@@ -11,6 +11,7 @@ mod laziness;
 mod plans;
 mod processor_windows;
 mod processors;
+mod quiet;
 mod schedules;
 mod stateless;
 mod stream_joins;

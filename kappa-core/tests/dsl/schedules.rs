@@ -10,6 +10,7 @@ use kappa_core::runtime::BadRecords;
 use kappa_core::task::ProcessError;
 use kappa_core::testing::{TestDriver, TestOptions};
 use kappa_core::topology::{Topology, TopologyError};
+use kappa_core::window::TimeWindows;
 
 type Cx<'a, 'c> = ProcessorContext<'a, 'c, String, String>;
 
@@ -125,4 +126,21 @@ fn timestamps_belong_to_sources_and_are_said_once() {
     let input = app.stream("in", utf8(), utf8()).with_timestamps(Timestamps::skip());
     input.with_timestamps(Timestamps::fail()).to("out");
     assert_eq!(app.build().unwrap_err(), TopologyError::TwoTimestamps { operator: "in.source".into() });
+}
+
+#[test]
+fn a_schedule_that_fails_after_a_commit_takes_times_back_to_that_commit() -> Outcome {
+    let mut app = Topology::builder();
+    let input = app.stream("in", utf8(), utf8());
+    input.group_by_key().windowed_by(TimeWindows::tumbling(10)).count("counts").to("counts");
+    let supplier = || Clock { kind: PunctuationType::WallClockTime, fails_at: 50 };
+    input.process("clock", &[], supplier).with_codecs(utf8(), utf8()).to("out");
+    let driver = TestDriver::new(&app.build()?)?;
+    let input = driver.input("in", utf8(), utf8());
+    input.pipe("k", "a", 1)?;
+    input.pipe("k", "b", 30)?;
+    assert!(driver.advance_wall_clock_ms(50).is_err());
+    input.pipe("k", "late", 5)?;
+    assert_eq!(driver.dropped()["late"], 1, "time was committed at 30");
+    Ok(())
 }

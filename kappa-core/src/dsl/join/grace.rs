@@ -13,10 +13,10 @@ use super::table::Join;
 use crate::codec::{CodecError, SharedCodec};
 use crate::dsl::{KStream, KTable, SameKeyAs};
 use crate::log::{Header, Headers};
-use crate::processor::{Cx, Receiver, TimeSlot, unencodable};
+use crate::processor::{Cx, Receiver, Tick, TimeSlot, unencodable};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
-use crate::topology::TopologyError;
+use crate::topology::{Assembly, TopologyError};
 use kappa_state::{BufferedStore, Direction, StateError};
 use std::marker::PhantomData;
 use std::ops::{Bound, ControlFlow};
@@ -110,30 +110,32 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let (key, make) = (table.key.clone(), Arc::clone(&table.lookup.make));
         let node = input.operator(operator, move |assembly, node| {
             assembly.log_changes::<Rows>(node, index);
-            let join = Join {
-                name: assembly.name(node),
-                table: make(assembly),
-                key: key.clone(),
-                left,
-                joiner: Arc::clone(&joiner),
-                next: assembly.next(node),
-                types: PhantomData,
-            };
-            Patient {
-                join,
+            let operator = |assembly: &mut Assembly<'_>| Patient {
+                join: Join {
+                    name: assembly.name(node),
+                    table: make(assembly),
+                    key: key.clone(),
+                    left,
+                    joiner: Arc::clone(&joiner),
+                    next: assembly.next_of_ticking(node),
+                    types: PhantomData,
+                },
                 grace_ms,
                 slot: assembly.slot(index).unwrap_or(usize::MAX),
                 changelog: assembly.changelog(index),
                 value: value.clone(),
                 time: assembly.time(node, "waiting"),
                 sequence: assembly.time(node, "sequence"),
-            }
+            };
+            assembly.tick(node, operator);
+            operator(assembly)
         });
         let mut graph = input.graph.borrow_mut();
         graph.look_into(node, table.stream.node, &table.lookup.stores);
         graph.connect(node, &[index]);
         graph.nodes[node].copartitioned = true;
         graph.nodes[node].joins_null_keys = left;
+        graph.holds_back(node, grace_ms);
         drop(graph);
         input.new_values(node)
     }
@@ -209,14 +211,15 @@ where
         Ok(row.and_then(|(row, _)| row.first_chunk()).map_or(i64::MAX, |time| i64::from_be_bytes(*time)))
     }
 
-    /// Joins what has waited long enough.
-    fn go_on(&mut self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let due_ms = cx.state.times.get(self.time).saturating_sub(self.grace_ms);
+    /// Joins what has waited since `due_ms` or longer; gives back the time of the last of it.
+    fn go_on(&mut self, due_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        let mut last_ms = None;
         let codec = self.join.key.clone();
         while self.oldest_ms(cx)? <= due_ms {
             let (due, oldest_ms) = take_due(cx.typed::<Rows>(self.slot).0, due_ms)?;
             for (row, waited) in due {
                 let Some((time_ms, key)) = split_key(&row) else { continue };
+                last_ms = last_ms.max(Some(time_ms));
                 let (headers, value) = read_headers(&waited).map_err(|error| self.unreadable(&error))?;
                 let key = Lazy::encoded(&codec, Some(key));
                 let value = Lazy::encoded(&self.value, Some(value));
@@ -228,7 +231,7 @@ where
             let row = (oldest_ms < i64::MAX).then(|| oldest_ms.to_be_bytes().to_vec());
             cx.typed::<Rows>(self.slot).0.put(&[], row, 0)?;
         }
-        Ok(())
+        Ok(last_ms)
     }
 
     fn unreadable(&self, error: &CodecError) -> ProcessError {
@@ -237,12 +240,30 @@ where
     }
 }
 
+impl<K: 'static, V: 'static, T: Send + 'static, V2: 'static, F> Tick for Patient<K, V, T, V2, F>
+where
+    F: Fn(&V, Option<&T>) -> Option<V2> + Send + Sync,
+{
+    fn tick(&mut self, time_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        let last_ms = self.go_on(time_ms.saturating_sub(self.grace_ms), cx)?;
+        let due_ms = last_ms.map(|last_ms| last_ms.saturating_add(self.grace_ms));
+        if let Some(due_ms) = due_ms {
+            cx.state.times.advance(self.time, due_ms);
+        }
+        Ok(due_ms)
+    }
+}
+
 impl<K: 'static, V: 'static, T: Send + 'static, V2: 'static, F> Receiver<K, V> for Patient<K, V, T, V2, F>
 where
     F: Fn(&V, Option<&T>) -> Option<V2> + Send + Sync,
 {
     fn receive(&mut self, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        if self.wait(record, cx)? { self.go_on(cx) } else { self.join.receive(record, cx) }
+        if !self.wait(record, cx)? {
+            return self.join.receive(record, cx);
+        }
+        let due_ms = cx.state.times.get(self.time).saturating_sub(self.grace_ms);
+        self.go_on(due_ms, cx).map(drop)
     }
 }
 

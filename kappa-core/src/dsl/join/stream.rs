@@ -189,10 +189,18 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
             if let Some(waiting) = waiting {
                 assembly.log_changes::<BufferedStore<Vec<u8>>>(node, waiting);
             }
-            let own = sides::kept(assembly, stores[0], &node_values.0);
-            let other = sides::kept(assembly, stores[1], &node_values.1);
-            let outer = waiting.map(|waiting| OuterSide::new(assembly, meeting, waiting, outer[0], true));
-            JoinSide::new(assembly, (node, meeting), &node_key, windows, true, (own, other), outer, Arc::clone(&joiner))
+            let operator = |assembly: &mut Assembly<'_>| {
+                let own = sides::kept(assembly, stores[0], &node_values.0);
+                let other = sides::kept(assembly, stores[1], &node_values.1);
+                let outer = waiting.map(|waiting| OuterSide::new(assembly, meeting, waiting, outer[0], true));
+                let (nodes, joiner) = ((node, meeting), Arc::clone(&joiner));
+                JoinSide::new(assembly, nodes, &node_key, windows, true, (own, other), outer, joiner)
+            };
+            if waiting.is_some() {
+                // For both sides; behind both, in the order of nodes.
+                assembly.tick(meeting, operator);
+            }
+            operator(assembly)
         });
         let (node_key, node_values) = (key, values);
         let on_right = right.operator_of(name, &format!("{operator}-right"), move |assembly, node| {
@@ -218,6 +226,9 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
         let all: Vec<usize> = stores.into_iter().chain(waiting).collect();
         connect(&mut graph, [on_left, on_right], node, &all);
         graph.nodes[node].joins_null_keys = outer[0];
+        if waiting.is_some() {
+            graph.holds_back(node, windows.before_ms.max(windows.after_ms).saturating_add(windows.grace_ms) + 1);
+        }
         drop(graph);
         let joined = left.new_values(node);
         KStream { rekeyed: false, ..joined }

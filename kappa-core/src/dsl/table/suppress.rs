@@ -3,13 +3,12 @@
 use super::suppress_entry::Entry;
 use crate::codec::{SharedCodec, bytes};
 use crate::dsl::{KTable, store};
-use crate::processor::{Cx, Dropped, Found, Getter, LogOnly, Lookup, Next, Receiver, TimeSlot, Wanted};
+use crate::processor::{Cx, Dropped, Found, Getter, HeldBack, LogOnly, Lookup, Next, Receiver, Tick, TimeSlot, Wanted};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::topology::{Assembly, OldValues, TopologyError};
 use crate::window::Windowed;
 use kappa_state::Direction;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -140,24 +139,33 @@ impl<K: 'static, V: Send + 'static> KTable<K, V> {
             let slot = assembly.slot(index).unwrap_or(usize::MAX);
             let changelog = assembly.changelog(index);
             assembly.flush_once(node, LogOnly::<Vec<u8>>::new(slot, changelog));
-            Suppress {
+            let operator = |assembly: &mut Assembly<'_>| Suppress {
                 name: assembly.name(node),
                 slot,
+                place: assembly.holder(node),
                 observed: assembly.time(node, "observed"),
                 sends_old: assembly.sends_old(node),
                 key: node_key.clone(),
                 value: node_value.clone(),
                 suppressed,
                 wait_ms,
-                known: None,
-                held: BTreeSet::new(),
-                bytes: 0,
-                next: assembly.next(node),
-            }
+                folds: match suppressed.until {
+                    Until::Limit(_) => Vec::new(),
+                    Until::Close(_) => assembly.times_of_folds(node),
+                },
+                next: assembly.next_of_ticking(node),
+            };
+            assembly.tick(node, operator);
+            operator(assembly)
         });
         let mut graph = self.stream.graph.borrow_mut();
         graph.add_store(store(name, "suppress", None, &key, &SharedCodec::new(bytes())));
         graph.nodes[node].stores.push(index);
+        let holds_ms = match suppressed.until {
+            Until::Limit(limit_ms) => limit_ms,
+            Until::Close(_) => graph.closing_ms(self.stream.node),
+        };
+        graph.holds_back(node, holds_ms);
         graph.nodes[node].old_values = OldValues::Inputs;
         // What has been passed on of a key is what was there before its first change that is held back.
         graph.request_old(self.stream.node);
@@ -180,39 +188,37 @@ impl<K: 'static, V: Send + 'static> KTable<K, V> {
 
 /// Kafka Streams: `KTableSuppressProcessor`.
 ///
-/// **Invariants:** `held` has the buffer time and key of every entry in the store, `bytes` their sizes, as long as `known` is the
+/// **Invariants:** of what is held back, `held` has the buffer time and key of every entry in the store, `bytes` their sizes, as long as `known` is the
 /// task's generation: else both are found again. The order in which entries go on is that of times, then of keys' bytes.
 struct Suppress<K, V> {
     name: Arc<str>,
     slot: usize,
+    /// Of what it knows of the store.
+    place: usize,
     observed: TimeSlot,
     sends_old: bool,
     key: SharedCodec<K>,
     value: SharedCodec<V>,
     suppressed: Suppressed<K>,
     wait_ms: i64,
-    /// The generation for which `held` is known.
-    known: Option<(u32, u32)>,
-    held: BTreeSet<(i64, Vec<u8>)>,
-    bytes: u64,
+    /// The times of the operators whose windows are held back until they close, with how far past their end that is.
+    folds: Vec<(TimeSlot, i64)>,
     next: Next<K, V>,
 }
 
 impl<K: 'static, V: Send + 'static> Suppress<K, V> {
     /// Finds again what is held back.
-    fn know(&mut self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+    fn know(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let generation = cx.state.generation();
-        if self.known == Some(generation) {
+        if self.back(cx).known == Some(generation) {
             return Ok(());
         }
-        self.known = None;
-        self.held.clear();
-        self.bytes = 0;
-        let (mut failed, held, bytes) = (None, &mut self.held, &mut self.bytes);
+        *self.back(cx) = HeldBack::default();
+        let (mut failed, mut back) = (None, HeldBack::default());
         let mut visit = |key: &[u8], row: &Vec<u8>, _: i64| match Entry::decode(row) {
             Some(entry) => {
-                held.insert((entry.time_ms, key.to_vec()));
-                *bytes += entry.size(key);
+                back.held.insert((entry.time_ms, key.to_vec()));
+                back.bytes += entry.size(key);
                 ControlFlow::Continue(())
             }
             None => {
@@ -225,8 +231,13 @@ impl<K: 'static, V: Send + 'static> Suppress<K, V> {
         if let Some(key) = failed {
             return Err(self.error(format_args!("what is held back for key {key:?} can't be read")));
         }
-        self.known = Some(generation);
+        back.known = Some(generation);
+        *self.back(cx) = back;
         Ok(())
+    }
+
+    fn back<'c>(&self, cx: &'c mut Cx<'_>) -> &'c mut HeldBack {
+        &mut cx.state.held_back[self.place]
     }
 
     fn entry(&self, key: &[u8], cx: &mut Cx<'_>) -> Result<Option<Entry>, ProcessError> {
@@ -237,7 +248,7 @@ impl<K: 'static, V: Send + 'static> Suppress<K, V> {
         }
     }
 
-    fn hold(&mut self, key: &[u8], record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+    fn hold(&self, key: &[u8], record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let before = self.entry(key, cx)?;
         let old = self.encode(record.old)?;
         let time_ms = match (&before, &self.suppressed.until) {
@@ -252,11 +263,12 @@ impl<K: 'static, V: Send + 'static> Suppress<K, V> {
         };
         let (timestamp_ms, headers) = (record.timestamp_ms, record.headers.clone());
         let entry = Entry { time_ms, timestamp_ms, headers, prior, old, new: self.encode(record.value)? };
+        let back = self.back(cx);
         match before {
-            Some(before) => self.bytes -= before.size(key),
-            None => _ = self.held.insert((time_ms, key.to_vec())),
+            Some(before) => back.bytes -= before.size(key),
+            None => _ = back.held.insert((time_ms, key.to_vec())),
         }
-        self.bytes += entry.size(key);
+        back.bytes += entry.size(key);
         Ok(cx.store::<Vec<u8>>(self.slot).put(key, Some(entry.encode()), record.timestamp_ms)?)
     }
 
@@ -269,29 +281,37 @@ impl<K: 'static, V: Send + 'static> Suppress<K, V> {
 
     /// Passes on what is due at `observed_ms`, and what there is no room for.
     fn release(&mut self, observed_ms: i64, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let due_ms = observed_ms.saturating_sub(self.wait_ms);
-        while self.held.first().is_some_and(|(time_ms, _)| *time_ms <= due_ms) {
-            self.release_first(cx)?;
-        }
-        if self.is_full() && self.suppressed.shut_down {
-            let (records, bytes) = (self.held.len(), self.bytes);
+        self.release_until(observed_ms.saturating_sub(self.wait_ms), cx)?;
+        if self.is_full(cx) && self.suppressed.shut_down {
+            let HeldBack { held, bytes, .. } = self.back(cx);
+            let records = held.len();
             return Err(self.error(format_args!("it holds back {records} records of {bytes} bytes, more than it may")));
         }
-        while self.is_full() {
+        while self.is_full(cx) {
             self.release_first(cx)?;
         }
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
+    /// Passes on what began to wait no later than `due_ms`; gives back when the last of it did.
+    fn release_until(&mut self, due_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        let mut last_ms = None;
+        while let Some(time_ms) = self.back(cx).held.first().map(|(time_ms, _)| *time_ms).filter(|ms| *ms <= due_ms) {
+            self.release_first(cx)?;
+            last_ms = Some(time_ms);
+        }
+        Ok(last_ms)
+    }
+
+    fn is_full(&self, cx: &mut Cx<'_>) -> bool {
         let Suppressed { max_records, max_bytes, .. } = self.suppressed;
-        !self.held.is_empty()
-            && (max_records.is_some_and(|most| self.held.len() as u64 > most)
-                || max_bytes.is_some_and(|most| self.bytes > most))
+        let HeldBack { held, bytes, .. } = self.back(cx);
+        !held.is_empty()
+            && (max_records.is_some_and(|most| held.len() as u64 > most) || max_bytes.is_some_and(|most| *bytes > most))
     }
 
     fn release_first(&mut self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
-        let Some((_, key)) = self.held.first().cloned() else { return Ok(()) };
+        let Some((_, key)) = self.back(cx).held.first().cloned() else { return Ok(()) };
         let Some(entry) = self.entry(&key, cx)? else {
             return Err(self.error("what it holds back is not in its store: a bug in kappa"));
         };
@@ -305,8 +325,9 @@ impl<K: 'static, V: Send + 'static> Suppress<K, V> {
             self.next.receive(&Record { old, ..record }, cx)?;
         }
         cx.store::<Vec<u8>>(self.slot).put(&key, None, entry.timestamp_ms)?;
-        self.bytes -= entry.size(&key);
-        self.held.pop_first();
+        let back = self.back(cx);
+        back.bytes -= entry.size(&key);
+        back.held.pop_first();
         Ok(())
     }
 
@@ -323,6 +344,20 @@ impl<K: 'static, V: Send + 'static> Receiver<K, V> for Suppress<K, V> {
         let Some(key) = key else { return cx.drop_record(Dropped::NullKey) };
         self.hold(&key, record, cx)?;
         self.release(observed_ms, cx)
+    }
+}
+
+impl<K: 'static, V: Send + 'static> Tick for Suppress<K, V> {
+    fn tick(&mut self, time_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        self.know(cx)?;
+        let Some(last_ms) = self.release_until(time_ms.saturating_sub(self.wait_ms), cx)? else { return Ok(None) };
+        let due_ms = last_ms.saturating_add(self.wait_ms);
+        cx.state.times.advance(self.observed, due_ms);
+        // What has gone on was final: no more records are taken into those windows.
+        for (fold, past_end_ms) in &self.folds {
+            cx.state.times.advance(*fold, due_ms.saturating_add(*past_end_ms));
+        }
+        Ok(Some(due_ms))
     }
 }
 

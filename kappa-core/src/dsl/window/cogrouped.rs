@@ -75,6 +75,7 @@ pub(crate) fn attach_rows<K: 'static, V: 'static, A: Send + 'static>(
     };
     let aggregation =
         Aggregation { initial: Arc::new(move || Some(initial())), step: Arc::new(step), look: Some(look) };
+    let past_end = !matches!(over, Over::Time(TimeKind::Time(_), _));
     let make = move |assembly: &mut Assembly<'_>, node| {
         let (key, aggregation) = (key.clone(), aggregation.clone());
         match &over {
@@ -96,7 +97,10 @@ pub(crate) fn attach_rows<K: 'static, V: 'static, A: Send + 'static>(
             }
         }
     };
-    stream.graph.borrow_mut().add(name, "cogroup", &[stream.node], Kind::Operator, Arc::new(make))
+    let mut graph = stream.graph.borrow_mut();
+    let node = graph.add(name, "cogroup", &[stream.node], Kind::Operator, Arc::new(make));
+    graph.folds.push((node, past_end));
+    node
 }
 
 /// Adds the store of the windowed table of node `merged`, and gives back its handle.

@@ -10,7 +10,7 @@ use crate::log::Headers;
 use crate::processor::{Cx, Dropped, Emit, RowKey, TimeSlot, Update, WindowRows, WindowTable};
 use crate::record::Record;
 use crate::task::ProcessError;
-use crate::topology::{Assembly, NodeId};
+use crate::topology::{Assembly, NodeId, OBSERVED};
 use std::sync::Arc;
 
 type Initial<A> = Arc<dyn Fn() -> Option<A> + Send + Sync>;
@@ -52,7 +52,7 @@ impl<K: 'static, V: 'static, A: Send + 'static, S: WindowRows<A>> Core<K, V, A, 
         key: SharedCodec<K>,
         aggregation: Aggregation<K, V, A>,
     ) -> Self {
-        let observed = assembly.time(node, "observed");
+        let observed = assembly.time(node, OBSERVED);
         let closed = assembly.time(owner, "closed");
         Self { table, key, aggregation, observed, closed }
     }

@@ -3,7 +3,7 @@
 use super::core::{Core, Final};
 use crate::codec::CodecId;
 use crate::log::Headers;
-use crate::processor::{Cx, Dropped, Receiver, RowKey, Update};
+use crate::processor::{Cx, Dropped, Receiver, RowKey, Tick, Update};
 use crate::record::Record;
 use crate::task::ProcessError;
 use crate::window::{TimeWindows, Window};
@@ -43,6 +43,13 @@ impl<K: 'static, V: 'static, A: Send + 'static> TimeFold<K, V, A> {
             )?;
         }
         Ok(())
+    }
+}
+
+impl<K: 'static, V: 'static, A: Send + 'static> Tick for TimeFold<K, V, A> {
+    fn tick(&mut self, time_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        let TimeWindows { size_ms, grace_ms, .. } = self.windows;
+        self.core.tick_windows(time_ms, size_ms, (size_ms, grace_ms), cx)
     }
 }
 
@@ -113,6 +120,44 @@ impl<K: 'static, V: 'static, A: Send + 'static> Core<K, V, A, WindowStore<A>> {
         if last_start_ms < 0 {
             return Ok(());
         }
+        let finals = self.closed_windows(close_ms, last_start_ms, size_ms, cx)?;
+        self.keep_closed(close_ms, cx);
+        self.emit_all(&finals, headers, cx)
+    }
+
+    /// Emits the windows that time has closed which has come to `time_ms` without a record. Windows close `closing_ms` after
+    /// their start, and the grace after that.
+    pub(super) fn tick_windows(
+        &self,
+        time_ms: i64,
+        size_ms: i64,
+        (closing_ms, grace_ms): (i64, i64),
+        cx: &mut Cx<'_>,
+    ) -> Result<Option<i64>, ProcessError> {
+        let close_ms = time_ms.saturating_sub(grace_ms);
+        let last_start_ms = close_ms.saturating_sub(closing_ms);
+        if last_start_ms < 0 || !self.closes(close_ms, cx) {
+            return Ok(None);
+        }
+        self.resume_windows(size_ms, cx);
+        let finals = self.closed_windows(close_ms, last_start_ms, size_ms, cx)?;
+        let Some(last) = finals.last() else { return Ok(None) };
+        let close_ms = last.start_ms.saturating_add(closing_ms);
+        let due_ms = close_ms.saturating_add(grace_ms);
+        self.observe(due_ms, cx);
+        self.keep_closed(close_ms, cx);
+        self.emit_all(&finals, &Headers::empty(), cx)?;
+        Ok(Some(due_ms))
+    }
+
+    /// The windows that start no later than `last_start_ms` and have not been emitted, in the order of their starts, then keys.
+    fn closed_windows(
+        &self,
+        close_ms: i64,
+        last_start_ms: i64,
+        size_ms: i64,
+        cx: &mut Cx<'_>,
+    ) -> Result<Vec<Final>, ProcessError> {
         // Where the last emission left off: as far from the time it came to as this one's end is from `close_ms`.
         let behind_ms = close_ms - last_start_ms;
         let first_start_ms = self.closed_ms(cx).map_or(0, |closed_ms| closed_ms.saturating_sub(behind_ms) + 1);
@@ -137,9 +182,12 @@ impl<K: 'static, V: 'static, A: Send + 'static> Core<K, V, A, WindowStore<A>> {
         if let Some(error) = failed {
             return Err(error);
         }
-        self.keep_closed(close_ms, cx);
         finals.sort_by(|a, b| (a.start_ms, &a.key).cmp(&(b.start_ms, &b.key)));
-        for Final { key, start_ms, update, timestamp_ms, .. } in &finals {
+        Ok(finals)
+    }
+
+    fn emit_all(&self, finals: &[Final], headers: &Headers, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        for Final { key, start_ms, update, timestamp_ms, .. } in finals {
             self.emit_final(RowKey::Window(key, *start_ms), update, *timestamp_ms, headers, cx)?;
         }
         Ok(())

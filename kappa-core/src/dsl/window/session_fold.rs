@@ -2,7 +2,8 @@
 
 use super::core::{Core, Final};
 use crate::codec::CodecId;
-use crate::processor::{Cx, Dropped, Receiver, RowKey, Update};
+use crate::log::Headers;
+use crate::processor::{Cx, Dropped, Receiver, RowKey, Tick, Update};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::window::SessionWindows;
@@ -31,7 +32,12 @@ impl<K: 'static, V: 'static, A: Send + 'static> SessionFold<K, V, A> {
             self.merge(key, record, close_ms, cx)?;
         }
         core.table.settle(cx)?;
-        if core.closes(close_ms, cx) { self.emit(close_ms, record, cx) } else { Ok(()) }
+        if !core.closes(close_ms, cx) || close_ms <= self.emitted_ms(cx) {
+            return Ok(());
+        }
+        let finals = self.closed(close_ms, cx)?;
+        core.keep_closed(close_ms, cx);
+        self.emit(&finals, record.headers, cx)
     }
 
     /// Tells the store what has been emitted: it may have been started anew, or gone back to a commit.
@@ -96,13 +102,15 @@ impl<K: 'static, V: 'static, A: Send + 'static> SessionFold<K, V, A> {
         Ok(taken)
     }
 
-    /// Emits the sessions that ended before `close_ms` and have not been emitted.
-    fn emit(&self, close_ms: i64, record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+    /// Sessions that ended before this have been emitted.
+    fn emitted_ms(&self, cx: &Cx<'_>) -> i64 {
+        self.core.closed_ms(cx).map_or(0, |closed_ms| closed_ms.max(0))
+    }
+
+    /// The sessions that ended before `close_ms` and have not been emitted, in the order of their ends, keys and starts.
+    fn closed(&self, close_ms: i64, cx: &mut Cx<'_>) -> Result<Vec<Final>, ProcessError> {
         let core = &self.core;
-        let from_ms = core.closed_ms(cx).map_or(0, |closed_ms| closed_ms.max(0));
-        if close_ms - 1 < from_ms {
-            return Ok(());
-        }
+        let from_ms = self.emitted_ms(cx);
         let mut finals: Vec<Final> = Vec::new();
         let mut failed = None;
         core.table.rows(cx).ended_held(from_ms, close_ms - 1, |key, session, value, _| {
@@ -122,13 +130,36 @@ impl<K: 'static, V: 'static, A: Send + 'static> SessionFold<K, V, A> {
         if let Some(error) = failed {
             return Err(error);
         }
-        core.keep_closed(close_ms, cx);
         finals.sort_by(|a, b| (a.end_ms, &a.key, a.start_ms).cmp(&(b.end_ms, &b.key, b.start_ms)));
-        for Final { key, start_ms, end_ms, update, timestamp_ms } in &finals {
+        Ok(finals)
+    }
+
+    fn emit(&self, finals: &[Final], headers: &Headers, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        for Final { key, start_ms, end_ms, update, timestamp_ms } in finals {
             let session = Session { start_ms: *start_ms, end_ms: *end_ms };
-            core.emit_final(RowKey::Session(key, session), update, *timestamp_ms, record.headers, cx)?;
+            self.core.emit_final(RowKey::Session(key, session), update, *timestamp_ms, headers, cx)?;
         }
         Ok(())
+    }
+}
+
+impl<K: 'static, V: 'static, A: Send + 'static> Tick for SessionFold<K, V, A> {
+    fn tick(&mut self, time_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        let SessionWindows { gap_ms, grace_ms } = self.windows;
+        let close_ms = time_ms.saturating_sub(grace_ms).saturating_sub(gap_ms);
+        if close_ms <= self.emitted_ms(cx) {
+            return Ok(None);
+        }
+        self.resume(cx);
+        let finals = self.closed(close_ms, cx)?;
+        let Some(last) = finals.last() else { return Ok(None) };
+        // A session has closed only once time is past its end by the gap and the grace.
+        let close_ms = last.end_ms.saturating_add(1);
+        let due_ms = close_ms.saturating_add(gap_ms).saturating_add(grace_ms);
+        self.core.observe(due_ms, cx);
+        self.core.keep_closed(close_ms, cx);
+        self.emit(&finals, &Headers::empty(), cx)?;
+        Ok(Some(due_ms))
     }
 }
 

@@ -186,7 +186,8 @@ pub(super) fn session_store<K: 'static, V: 'static>(
 pub(super) fn in_sessions(windows: SessionWindows, emit: Emit, retention_ms: i64) -> RowStore {
     let SessionWindows { gap_ms, grace_ms } = windows;
     let (segment_ms, grace_ms) = (RowStore::segment_ms(retention_ms), gap_ms.saturating_add(grace_ms));
-    RowStore { retention_ms, segment_ms, emit, grace_ms, reach_ms: gap_ms.saturating_add(1) }
+    let (closing_ms, reach_ms) = (grace_ms.saturating_add(1), gap_ms.saturating_add(1));
+    RowStore { retention_ms, segment_ms, emit, grace_ms, closing_ms, past_end: true, reach_ms }
 }
 
 /// What merges the values of sessions.

@@ -9,7 +9,7 @@
 
 use super::core::Core;
 use crate::codec::CodecId;
-use crate::processor::{Cx, Dropped, Receiver, RowKey, Update};
+use crate::processor::{Cx, Dropped, Receiver, RowKey, Tick, Update};
 use crate::record::Record;
 use crate::task::ProcessError;
 use crate::window::{SlidingWindows, Window};
@@ -233,6 +233,13 @@ impl<K: 'static, V: 'static, A: Send + 'static> SlidingFold<K, V, A> {
             cx.drop_record(Dropped::Expired)?;
         }
         table.updated(RowKey::Window(key, start_ms), &update, record.timestamp_ms, record.headers, cx)
+    }
+}
+
+impl<K: 'static, V: 'static, A: Send + 'static> Tick for SlidingFold<K, V, A> {
+    fn tick(&mut self, time_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        let SlidingWindows { difference_ms, grace_ms } = self.windows;
+        self.core.tick_windows(time_ms, difference_ms, (difference_ms.saturating_add(1), grace_ms), cx)
     }
 }
 

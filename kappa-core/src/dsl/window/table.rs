@@ -3,7 +3,7 @@
 use super::core::{Aggregation, Core};
 use crate::codec::SharedCodec;
 use crate::dsl::{KStream, KTable, Known};
-use crate::processor::{Cx, Emit, Found, Getter, Lookup, Receiver, Slot, Wanted, WindowRows, WindowTable};
+use crate::processor::{Cx, Emit, Found, Getter, Lookup, Receiver, Slot, Tick, Wanted, WindowRows, WindowTable};
 use crate::task::{ProcessError, TaskScope};
 use crate::topology::{Assembly, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex, StoreKind, erase};
 use crate::window::Windowed;
@@ -22,6 +22,10 @@ pub(crate) struct RowStore {
     pub(crate) emit: Emit,
     /// How long after their end windows take late records; for sessions with the gap.
     pub(crate) grace_ms: i64,
+    /// How long after a record's time the last window that has it closes, ms.
+    pub(crate) closing_ms: i64,
+    /// Windows close only when time is past their end, not when it is there.
+    pub(crate) past_end: bool,
     /// How much longer rows stay where there is a cache, ms. Kafka Streams' operators see in theirs what has expired behind it; how
     /// long depends on what else is cached there, here it is as far back as an operator looks for a record that is not late.
     pub(crate) reach_ms: i64,
@@ -126,7 +130,13 @@ pub(crate) struct Definition<K, A> {
 }
 
 /// Makes the table of an aggregate; `receiver` makes its operator from the parts all have.
-pub(crate) fn windowed_table<K: 'static, V: 'static, A: Send + 'static, S: Rows<A>, R: Receiver<K, V> + 'static>(
+pub(crate) fn windowed_table<
+    K: 'static,
+    V: 'static,
+    A: Send + 'static,
+    S: Rows<A>,
+    R: Receiver<K, V> + Tick + 'static,
+>(
     input: &KStream<K, V>,
     definition: Definition<K, A>,
     aggregation: Aggregation<K, V, A>,
@@ -137,10 +147,17 @@ pub(crate) fn windowed_table<K: 'static, V: 'static, A: Send + 'static, S: Rows<
     let Definition { name, operator, key, windowed, value, store } = definition;
     let (node_key, node_windowed, node_value) = (key.clone(), windowed.clone(), value.clone());
     let make = move |assembly: &mut Assembly<'_>, node| {
-        let table = window_table::<K, A, S>(assembly, node, index, &node_windowed, &node_value, store.emit);
-        erase::<K, V>(receiver(Core::new(assembly, node, node, table, node_key.clone(), aggregation.clone())))
+        let operator = |assembly: &mut Assembly<'_>| {
+            let table = window_table::<K, A, S>(assembly, node, index, &node_windowed, &node_value, store.emit);
+            receiver(Core::new(assembly, node, node, table, node_key.clone(), aggregation.clone()))
+        };
+        if store.emit == Emit::OnClose {
+            assembly.tick(node, operator);
+        }
+        erase::<K, V>(operator(assembly))
     };
     let node = graph.borrow_mut().add(&name, &operator, &[input.node], Kind::Operator, Arc::new(make));
+    graph.borrow_mut().folds.push((node, store.past_end));
     add_rows::<K, A, S>(&graph, &name, &operator, node, &windowed, &value, store);
     result::<K, A, S>(&graph, node, index, windowed, value)
 }
@@ -172,6 +189,10 @@ pub(crate) fn add_rows<K: 'static, A: Send + 'static, S: Rows<A>>(
     let mut graph = graph.borrow_mut();
     let index = graph.add_store(store);
     graph.graces.push((owner, rows.grace_ms));
+    graph.closings.push((owner, rows.closing_ms));
+    if rows.emit == Emit::OnClose {
+        graph.holds_back(owner, rows.closing_ms);
+    }
     graph.nodes[owner].stores.push(index);
     graph.nodes[owner].old_values = OldValues::Store(index);
 }

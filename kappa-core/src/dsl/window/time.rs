@@ -53,7 +53,10 @@ impl TimeKind {
             Self::Time(_) => 0,
             Self::Sliding(windows) => windows.difference_ms.saturating_add(1),
         };
-        RowStore { retention_ms, segment_ms, emit, grace_ms, reach_ms }
+        // The end of a sliding window belongs to it.
+        let past_end = matches!(self, Self::Sliding(_));
+        let closing_ms = self.size_ms().saturating_add(grace_ms).saturating_add(i64::from(past_end));
+        RowStore { retention_ms, segment_ms, emit, grace_ms, closing_ms, past_end, reach_ms }
     }
 }
 

@@ -135,6 +135,39 @@ impl OuterSide {
         self.remember(Memory { oldest_ms: walk.oldest_ms, look_again_ms }, cx)
     }
 
+    /// As [`give_up`](Self::give_up), where time has come to `time_ms` without a record. The join's time goes to when the last of
+    /// it was due, which is given back.
+    pub(crate) fn give_up_by(
+        &self,
+        windows: &JoinWindows,
+        time_ms: i64,
+        cx: &mut Cx<'_>,
+        mut each: impl FnMut(&Entry<'_>, &mut Cx<'_>) -> Result<(), ProcessError>,
+    ) -> Result<Option<i64>, ProcessError> {
+        if self.memory(cx)?.oldest_ms == i64::MAX {
+            return Ok(None);
+        }
+        let (mut from, mut last_ms) = (Vec::new(), None);
+        loop {
+            let due = due(cx.typed::<Rows>(self.slot).0, windows, time_ms, &mut from)?;
+            for (row, values) in &due {
+                let Some((time_ms, left, key)) = split_key(row) else { continue };
+                last_ms = last_ms.max(Some(due_ms(windows, time_ms, left)));
+                cx.typed::<Rows>(self.slot).0.put(row, None, time_ms)?;
+                for value in values_of(values) {
+                    each(&Entry { key, value, timestamp_ms: time_ms, own: left == self.left }, cx)?;
+                }
+            }
+            if due.len() < BATCH {
+                break;
+            }
+        }
+        if let Some(last_ms) = last_ms {
+            self.advance(last_ms, cx);
+        }
+        Ok(last_ms)
+    }
+
     fn memory(&self, cx: &mut Cx<'_>) -> Result<Memory, ProcessError> {
         let row = cx.typed::<Rows>(self.slot).0.get(&[])?;
         let number =
@@ -193,6 +226,31 @@ impl Walk {
         self.done |= closed.len() < BATCH;
         Ok(closed)
     }
+}
+
+/// When an entry has waited long enough: its window and the grace are over, both ends included.
+fn due_ms(windows: &JoinWindows, time_ms: i64, left: bool) -> i64 {
+    let ahead_ms = if left { windows.after_ms } else { windows.before_ms };
+    time_ms.saturating_add(ahead_ms).saturating_add(windows.grace_ms).saturating_add(1)
+}
+
+/// The next entries behind the row `from` that are due at `now_ms`, up to a batch of them.
+fn due(rows: &mut Rows, windows: &JoinWindows, now_ms: i64, from: &mut Vec<u8>) -> Result<Vec<Row>, StateError> {
+    let mut due = Vec::new();
+    let start = from.clone();
+    rows.scan(Bound::Excluded(&start), Bound::Unbounded, Direction::Forward, &mut |row, values, _| {
+        let Some((time_ms, left, _)) = split_key(row) else { return ControlFlow::Continue(()) };
+        if due.len() == BATCH || [false, true].iter().all(|left| due_ms(windows, time_ms, *left) > now_ms) {
+            return ControlFlow::Break(());
+        }
+        from.clear();
+        from.extend_from_slice(row);
+        if due_ms(windows, time_ms, left) <= now_ms {
+            due.push((row.to_vec(), values.clone()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(due)
 }
 
 fn row_key(time_ms: i64, left: bool, key: &[u8]) -> Vec<u8> {

@@ -1,9 +1,11 @@
 //! One side of a join of two streams (Kafka Streams: `KStreamKStreamJoin` with its `KStreamJoinWindow`).
 
+use super::outer::Entry;
 use super::{Kept, OuterSide};
 use crate::codec::SharedCodec;
 use crate::dsl::JoinWindows;
-use crate::processor::{Cx, Dropped, Joint, Receiver, unencodable};
+use crate::log::Headers;
+use crate::processor::{Cx, Dropped, Joint, Receiver, Tick, unencodable};
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
 use crate::topology::{Assembly, NodeId};
@@ -90,23 +92,25 @@ where
         if record.timestamp_ms != outer.stream_time_ms(cx) {
             return Ok(());
         }
-        outer.give_up(&self.windows, self.after_ms, cx, |entry, cx| {
-            let Some(key) = Lazy::encoded(&self.key, Some(entry.key)) else { return Ok(()) };
-            let undecodable = |error: crate::codec::CodecError| ProcessError::Operator {
-                operator: self.name.to_string(),
-                reason: format!("a value that waits can't be decoded: {error}"),
-            };
-            let result = if entry.own {
-                let value = self.own.value.codec.decode(entry.value).map_err(undecodable)?;
-                (self.joiner)(Some(&value), None)
-            } else {
-                let value = self.other.value.codec.decode(entry.value).map_err(undecodable)?;
-                (self.joiner)(None, Some(&value))
-            };
-            let Some(result) = result else { return Ok(()) };
-            let result = Lazy::ready(result);
-            self.next.send(&Record::new(&key, Some(&result), entry.timestamp_ms, record.headers), cx)
-        })
+        outer.give_up(&self.windows, self.after_ms, cx, |entry, cx| self.send_alone(entry, record.headers, cx))
+    }
+
+    fn send_alone(&self, entry: &Entry<'_>, headers: &Headers, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        let Some(key) = Lazy::encoded(&self.key, Some(entry.key)) else { return Ok(()) };
+        let undecodable = |error: crate::codec::CodecError| ProcessError::Operator {
+            operator: self.name.to_string(),
+            reason: format!("a value that waits can't be decoded: {error}"),
+        };
+        let result = if entry.own {
+            let value = self.own.value.codec.decode(entry.value).map_err(undecodable)?;
+            (self.joiner)(Some(&value), None)
+        } else {
+            let value = self.other.value.codec.decode(entry.value).map_err(undecodable)?;
+            (self.joiner)(None, Some(&value))
+        };
+        let Some(result) = result else { return Ok(()) };
+        let result = Lazy::ready(result);
+        self.next.send(&Record::new(&key, Some(&result), entry.timestamp_ms, headers), cx)
     }
 
     fn take(&mut self, key: &[u8], record: &Record<'_, K, V>, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
@@ -124,6 +128,16 @@ where
                 self.own.put(key, None, record.timestamp_ms, cx)
             }
         }
+    }
+}
+
+impl<K: 'static, V: Send + 'static, W: Send + 'static, R: 'static, F> Tick for JoinSide<K, V, W, R, F>
+where
+    F: Fn(Option<&V>, Option<&W>) -> Option<R> + Send + Sync,
+{
+    fn tick(&mut self, time_ms: i64, cx: &mut Cx<'_>) -> Result<Option<i64>, ProcessError> {
+        let Some(outer) = &self.outer else { return Ok(None) };
+        outer.give_up_by(&self.windows, time_ms, cx, |entry, cx| self.send_alone(entry, &Headers::empty(), cx))
     }
 }
 
