@@ -22,7 +22,7 @@ use super::settings::{Guarantee, Settings};
 use super::shared::Shared;
 use super::task::{Failure, Task};
 use crate::Error;
-use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start};
+use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start, TopicPartition};
 use crate::task::Output;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -68,6 +68,8 @@ pub struct Worker {
     in_transaction: bool,
     output: Output,
     last_commit_ms: i64,
+    /// Where repartition topics were found to begin, further on than this process knew.
+    purged_to: BTreeMap<TopicPartition, i64>,
 }
 
 /// How far the worker's own handling of an error has come.
@@ -113,6 +115,7 @@ impl Worker {
             in_transaction: false,
             output: Output::default(),
             last_commit_ms: now_ms,
+            purged_to: BTreeMap::new(),
         })
     }
 
@@ -222,7 +225,7 @@ impl Worker {
             }
         }
         for failure in polled.failures {
-            if failure.error.recovery() != Recovery::Retry {
+            if failure.error.recovery() != Recovery::Retry && !self.is_overtaken(failure.token, &failure.error) {
                 return Err(failure.error.into());
             }
             self.reopen_unreadable(failure.token, &failure.error)?;
