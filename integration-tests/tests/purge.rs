@@ -66,6 +66,5 @@ fn what_is_committed_is_deleted_and_a_sleeper_goes_on_behind_it() {
     setup.feed(1_200..1_600, PARTITIONS);
     wait_purged(&setup, &sleeper);
     end_well(&mut sleeper);
-    eprintln!("the sleeper said:\n{}", &sleeper.log()[heard..]);
     assert_eq!(setup.differences(), Vec::<String>::new());
 }
