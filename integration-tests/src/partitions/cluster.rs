@@ -297,6 +297,7 @@ fn settings(built: &Built, random: &mut Random) -> Settings {
         restoring_bytes: 1 << 16,
         bad_records: built.bad_records.clone(),
         failed_records: built.failed_records.clone(),
+        repartition_purge_interval_ms: [0, 1, 50][random.index(3)],
         calls: Arc::new(InlineCalls::default()),
         ..Settings::default()
     }

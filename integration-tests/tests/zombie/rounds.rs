@@ -40,7 +40,10 @@ impl Rounds {
         let processes = ["a", "b"].map(|name| {
             let freezer = Freezer::new(&setup.orders(name));
             let mut command = setup.command(name);
-            command.env("KAPPA_TEST_ORDERS", freezer.dir()).env("KAPPA_TRANSACTION_TIMEOUT_MS", "6000");
+            command
+                .env("KAPPA_TEST_ORDERS", freezer.dir())
+                .env("KAPPA_TRANSACTION_TIMEOUT_MS", "6000")
+                .env("KAPPA_REPARTITION_PURGE_INTERVAL_MS", "200");
             (Process::start(name, &mut command), freezer)
         });
         let (processes, random) = (processes.into(), Random::from_env());

@@ -7,7 +7,7 @@
 //!    broker accepts; its epochs have moved by then, since they move before it acknowledges the loss. Checking in the other
 //!    order would leave a gap between the two.
 //! 4. Offsets go into the transaction, fenced by the stamp; the transaction commits.
-//! 5. Only now do queues and stores take the new positions.
+//! 5. Only now do queues and stores take the new positions, and the purger what may be deleted.
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +57,9 @@ impl Commit<'_> {
     /// Commits everything appended so far, with the tasks' offsets.
     pub(crate) fn run(mut self, client: &mut dyn Append, in_transaction: &mut bool) -> Result<(), LogError> {
         let offsets = self.offsets();
+        if !self.context.rules.hold(Rule::PurgeAfterCommit) {
+            self.tell_purger();
+        }
         let positions = match self.context.transactional_id {
             Some(_) => self.transactional(client, in_transaction, &offsets)?,
             None => self.plain(client, &offsets)?,
@@ -64,6 +67,7 @@ impl Commit<'_> {
         if self.context.rules.hold(Rule::StoresAfterCommit) {
             self.tell_stores(positions)?;
         }
+        self.tell_purger();
         self.tell_queues();
         Ok(())
     }
@@ -186,6 +190,17 @@ impl Commit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells the purger how far repartition topics are no longer needed.
+    fn tell_purger(&self) {
+        for task in self.tasks.values() {
+            for (_, queue) in task.sources.iter().filter(|(_, queue)| queue.is_purged) {
+                if let Some(offset) = queue.to_commit(self.context.now_ms, self.context.refresh_ms) {
+                    self.context.shared.confirmed.note(task.incarnation, &queue.partition, offset);
+                }
+            }
+        }
     }
 
     /// Tells the queues that it is done.

@@ -1,7 +1,9 @@
 //! A process of an application without its threads: the state machines that production threads loop over, to be given turns one
 //! at a time. The simulator and other tests drive processes so, many on one thread, over an embedded log.
 
-use super::{AppLayout, Coordinator, GlobalReader, LocalState, Restorer, RuntimeMetrics, Settings, Shared, Worker};
+use super::{
+    AppLayout, Coordinator, GlobalReader, LocalState, Purger, Restorer, RuntimeMetrics, Settings, Shared, Worker,
+};
 use crate::Error;
 use crate::log::SharedLog;
 use crate::task::{Globals, Program};
@@ -20,6 +22,8 @@ pub enum Part {
     Restorer,
     /// Reads global tables.
     Globals,
+    /// Purges repartition topics.
+    Purger,
     /// Before there are threads.
     Start,
 }
@@ -35,6 +39,8 @@ pub enum Machine {
     Restorer(Box<Restorer>),
     /// Reads global tables.
     Globals(Box<GlobalReader>),
+    /// Purges repartition topics.
+    Purger(Purger),
 }
 
 impl Machine {
@@ -50,9 +56,13 @@ impl Machine {
                     return self.end(Err(error));
                 }
             },
-            Self::Restorer(_) | Self::Globals(_) if stopping => return self.end(Ok(())),
+            Self::Restorer(_) | Self::Globals(_) | Self::Purger(_) if stopping => return self.end(Ok(())),
             Self::Restorer(restorer) => restorer.turn(now_ms, Duration::ZERO).map(drop),
             Self::Globals(reader) => reader.turn(Duration::ZERO),
+            Self::Purger(purger) => {
+                purger.turn(now_ms);
+                Ok(())
+            }
             Self::Coordinator(_) if stopping => {
                 // It leaves when the workers have given everything back.
                 if shared.failure().is_some() || !(0..tasks).any(|task| shared.holder(task).is_some()) {
@@ -77,6 +87,7 @@ impl Machine {
             Self::Coordinator(coordinator) => coordinator.leave(),
             Self::Restorer(restorer) => restorer.close(),
             Self::Globals(reader) => reader.close(),
+            Self::Purger(_) => {}
         }
     }
 }
@@ -128,6 +139,8 @@ pub fn start(
         let worker = Worker::new(index, identity, log, layout, settings, Arc::clone(&shared), now_ms)?;
         machines.push((Part::Worker(index), Some(Machine::Worker(Box::new(worker)))));
     }
+    let purger = Purger::new(log, &layout, &settings, &shared, now_ms);
+    machines.extend(purger.map(|purger| (Part::Purger, Some(Machine::Purger(purger)))));
     let coordinator = Coordinator::join(identity, log, Arc::clone(&layout), settings, Arc::clone(&shared))?;
     machines.push((Part::Coordinator, Some(Machine::Coordinator(Box::new(coordinator)))));
     Ok(Started { layout, shared, machines })

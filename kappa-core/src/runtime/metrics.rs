@@ -39,6 +39,10 @@ pub struct RuntimeMetrics {
     pub tail_records: IntGauge,
     /// Records not yet processed, by input partition.
     pub lag: IntGaugeVec,
+    /// Records deleted from repartition topics, as offsets: transaction markers included.
+    pub purged_records: IntCounter,
+    /// Purges of repartition topics that failed and are tried again.
+    pub purge_failures: IntCounter,
     aborts: IntCounterVec,
     skipped: IntCounterVec,
     errors: IntCounterVec,
@@ -71,6 +75,15 @@ impl RuntimeMetrics {
                 .gauge("tail_records", "Committed changelog records that are only in memory")
                 .map_err(failed)?,
             lag: make.gauges("lag_records", "Records not yet processed", &["topic", "partition"]).map_err(failed)?,
+            purged_records: make
+                .counter(
+                    "purged_records_total",
+                    "Records deleted from repartition topics, transaction markers included",
+                )
+                .map_err(failed)?,
+            purge_failures: make
+                .counter("purge_failures_total", "Purges of repartition topics that failed and are tried again")
+                .map_err(failed)?,
             aborts: make.counters("aborts_total", "Transactions aborted", &["reason"]).map_err(failed)?,
             skipped: make.counters("skipped_records_total", "Records left out", &["reason"]).map_err(failed)?,
             errors: make.counters("errors_total", "Errors", &["kind"]).map_err(failed)?,

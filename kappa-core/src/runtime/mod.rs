@@ -17,6 +17,7 @@ pub mod machines;
 mod metadata;
 mod metrics;
 mod prepare;
+mod purge;
 mod queue;
 mod restore;
 mod rules;
@@ -37,6 +38,7 @@ pub use layout::{AppLayout, SubTopologyLayout, TaskId, TopicLayout};
 pub use metadata::OffsetMetadata;
 pub use metrics::RuntimeMetrics;
 pub use prepare::{ensure, prepare};
+pub use purge::Purger;
 pub use restore::{LocalState, Restorer};
 #[doc(hidden)]
 pub use rules::{Rule, Rules};

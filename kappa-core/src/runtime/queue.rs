@@ -34,6 +34,8 @@ pub(crate) struct SourceQueue {
     /// The same, as of the last commit.
     pub(crate) committed_time_ms: Option<i64>,
     pub(crate) paused: bool,
+    /// A repartition topic: what is committed of it is deleted.
+    pub(crate) is_purged: bool,
     /// The time that the head goes by, where it had to be extracted.
     head_time_ms: Cell<Option<i64>>,
     end: Option<i64>,
@@ -58,6 +60,7 @@ impl SourceQueue {
             time_ms,
             committed_time_ms: time_ms,
             paused: false,
+            is_purged: false,
             head_time_ms: Cell::new(None),
             end: None,
             segments: VecDeque::new(),

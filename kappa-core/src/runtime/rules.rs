@@ -19,6 +19,8 @@ pub enum Rule {
     OffsetsInTransaction,
     /// Committed offsets are waited for until they are decided.
     WaitForDecidedOffsets,
+    /// Records of repartition topics are deleted only below offsets whose commit the log has confirmed.
+    PurgeAfterCommit,
 }
 
 /// Which rules hold: all of them, except where a test has switched one off.

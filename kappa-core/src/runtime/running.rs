@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::coordinator::Coordinator;
 use super::global::GlobalReader;
 use super::prepare::prepare;
+use super::purge::Purger;
 use super::restore::{LocalState, Restorer};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -92,6 +93,7 @@ impl Runtime {
             clock,
             progress: Arc::clone(&running.progress),
             may_replay: settings.replay_interval_ms().is_some(),
+            purger: Purger::new(&self.log, &layout, &settings, &shared, clock.now_ms()),
         };
         running.threads.push(threads::spawn("kappa-steward".into(), &shared, move || {
             steward.run();

@@ -99,6 +99,10 @@ pub struct Settings {
     /// `KAPPA_OFFSET_REFRESH_MS`, default 6 h: idle inputs' offsets are committed again this often, since the broker forgets
     /// offsets of topics the group is not subscribed to (`offsets.retention.minutes`).
     pub offset_refresh_ms: i64,
+    /// `KAPPA_REPARTITION_PURGE_INTERVAL_MS`, default 30,000 (Kafka Streams: `repartition.purge.interval.ms`): how often records of
+    /// repartition topics that are committed as processed are deleted; without that the topics grow without end. 0: never. Takes the
+    /// right to delete records (Kafka's ACL `Delete` on the topic); without it there is a warning each time.
+    pub repartition_purge_interval_ms: i64,
     /// Where asynchronous calls run: a pool of threads; tests call in line.
     #[doc(hidden)]
     pub calls: Arc<dyn CallRunner>,
@@ -136,6 +140,7 @@ impl Default for Settings {
             fetch_bytes: 64 * 1024 * 1024,
             revoke_wait_ms: 5_000,
             offset_refresh_ms: 6 * 3_600 * 1_000,
+            repartition_purge_interval_ms: 30_000,
             calls: Arc::new(CallPool),
             rules: super::Rules::default(),
         }
@@ -181,6 +186,7 @@ impl Settings {
         read.positive("KAPPA_FETCH_BYTES", &mut settings.fetch_bytes)?;
         read.positive("KAPPA_REVOKE_WAIT_MS", &mut settings.revoke_wait_ms)?;
         read.positive("KAPPA_OFFSET_REFRESH_MS", &mut settings.offset_refresh_ms)?;
+        read.value("KAPPA_REPARTITION_PURGE_INTERVAL_MS", &mut settings.repartition_purge_interval_ms)?;
         settings.replication_factor = read.optional("KAPPA_REPLICATION_FACTOR")?;
         settings.http_addr = read.optional("KAPPA_HTTP_ADDR")?;
         settings.state_dir = variable("KAPPA_STATE_DIR").map(PathBuf::from);

@@ -7,6 +7,7 @@
 
 use super::epochs::{Epochs, TaskEpoch};
 use super::metrics::RuntimeMetrics;
+use super::purge::Confirmed;
 use crate::Error;
 use crate::log::Member;
 use crate::task::TaskProcessor;
@@ -61,6 +62,8 @@ pub struct Shared {
     pub epochs: Epochs,
     /// Metrics.
     pub metrics: RuntimeMetrics,
+    /// How far repartition topics may be purged.
+    pub(crate) confirmed: Confirmed,
     member: OnceLock<Arc<dyn Member>>,
     holders: Mutex<BTreeMap<usize, Holder>>,
     /// For each worker.
@@ -94,6 +97,7 @@ impl Shared {
         Self {
             epochs: Epochs::new(tasks),
             metrics,
+            confirmed: Confirmed::default(),
             member: OnceLock::new(),
             holders: Mutex::default(),
             commands: (0..workers)

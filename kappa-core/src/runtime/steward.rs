@@ -1,5 +1,5 @@
-//! Looks after a running version from the side: makes the first version of an app live when it has caught up, and measures
-//! how far behind it is.
+//! Looks after a running version from the side: makes the first version of an app live when it has caught up, measures
+//! how far behind it is, and purges its repartition topics.
 //!
 //! Invariants:
 //! - Nothing of the data path waits for this thread; trouble here is logged and tried again.
@@ -8,6 +8,7 @@
 //! - Clients are kept as long as they are of use and no longer: each costs several threads and connections.
 
 use super::clock::Clock;
+use super::purge::Purger;
 use super::shared::Shared;
 use crate::deploy::{CatchUp, Progress};
 use crate::log::{LogError, SharedLog};
@@ -42,6 +43,8 @@ pub(crate) struct Steward {
     pub(crate) progress: Arc<Mutex<Option<Progress>>>,
     /// Whether a version that is far behind replays.
     pub(crate) may_replay: bool,
+    /// Deletes what repartition topics are no longer needed for.
+    pub(crate) purger: Option<Purger>,
 }
 
 impl Steward {
@@ -74,6 +77,9 @@ impl Steward {
             if self.clock.now_ms() >= lag_at_ms {
                 self.measure(&mut question);
                 lag_at_ms = self.clock.now_ms() + LAG_INTERVAL_MS;
+            }
+            if let Some(purger) = &mut self.purger {
+                purger.turn(self.clock.now_ms());
             }
             self.shared.wait_for_stop(PACE);
         }

@@ -18,6 +18,9 @@ pub(crate) trait Judge {
     /// Everything that must hold now.
     fn check(&mut self, log: &EmbeddedLog, group: &str) -> Result<(), String>;
 
+    /// Records of the application's own topics are about to be deleted: the last moment to look at them.
+    fn before_purge(&mut self, _: &EmbeddedLog) {}
+
     /// Whether all of the input has been processed.
     fn is_through(&mut self, log: &EmbeddedLog, group: &str) -> bool;
 }

@@ -49,6 +49,8 @@ pub(crate) struct Knobs {
     pub(crate) lose_disk: bool,
     pub(crate) truncate: bool,
     pub(crate) dead_letters: bool,
+    /// How often the repartition topic is purged, ms; 0: never.
+    pub(crate) purge_interval_ms: i64,
 }
 
 impl Knobs {
@@ -95,6 +97,7 @@ impl Knobs {
             truncate: random.below(8) == 0,
             dead_letters: false,
             replay_interval_ms: if random.below(2) == 0 { 60 + random.between(0, 600) } else { 0 },
+            purge_interval_ms: if random.below(2) == 0 { random.between(1, 300) } else { 0 },
         }
     }
 
@@ -120,6 +123,7 @@ impl Knobs {
             tail_bound: TailBound { records: self.tail_records, bytes: 1 << 30, age_ms: self.tail_age_ms },
             restoring_bytes: if self.tail_age_ms == 50 { 300 } else { 1 << 20 },
             instance_id: self.static_seats.then(|| format!("seat-{instance}")),
+            repartition_purge_interval_ms: self.purge_interval_ms,
             rules,
             failed_records: match self.dead_letters {
                 true => BadRecords::DeadLetter(LETTERS.into()),

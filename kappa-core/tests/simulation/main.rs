@@ -2,7 +2,7 @@
 //!
 //! A seed decides what every process does next and what goes wrong: crashes before and after each call of the log, stopped
 //! processes that wake up as zombies, refused calls, lost answers, commits of unknown outcome, late commits and markers, lost
-//! disks, truncated input. While one call is held up, other threads and processes go on. The oracle ([`oracle`]) knows from the
+//! disks, truncated input, purges. While one call is held up, other threads and processes go on. The oracle ([`oracle`]) knows from the
 //! input alone what must be in the log and in the stores.
 //!
 //! `KAPPA_SIM_SEED=123 cargo test … --test simulation -- one_seed --nocapture` repeats a seed and prints its trace; the numbers of
@@ -179,7 +179,7 @@ fn a_seed_repeats_exactly() {
     }
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule::FenceByEpoch,
     Rule::EpochBeforeAcknowledge,
     Rule::StoresAfterCommit,
@@ -187,6 +187,7 @@ const RULES: [Rule; 7] = [
     Rule::BufferUntilCommit,
     Rule::OffsetsInTransaction,
     Rule::WaitForDecidedOffsets,
+    Rule::PurgeAfterCommit,
 ];
 
 /// Without the rule, one of so many seeds fails, which passes with it.
@@ -235,4 +236,9 @@ fn mutation_offsets_in_transaction() {
 #[test]
 fn mutation_wait_for_decided_offsets() {
     is_caught(Rule::WaitForDecidedOffsets, 2_000);
+}
+
+#[test]
+fn mutation_purge_after_commit() {
+    is_caught(Rule::PurgeAfterCommit, 2_000);
 }

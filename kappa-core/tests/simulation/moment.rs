@@ -33,6 +33,9 @@ impl FaultHook for Moments {
         if call.operation == Operation::Init && call.client_id.ends_with("-takeover") {
             world.count(Event::TakenOver);
         }
+        if call.operation == Operation::DeleteRecords {
+            world.oracle.borrow_mut().before_purge(&world.log);
+        }
         if !world.chaos.get() {
             return Ok(());
         }
@@ -66,6 +69,12 @@ impl FaultHook for Moments {
             && let Some(layout) = world.layout()
         {
             world.check(crate::oracle::check_owner(&world.log, &layout, member, partitions));
+        }
+        if call.operation == Operation::DeleteRecords
+            && let Some(layout) = world.layout()
+        {
+            world.count(Event::Purged);
+            world.check(world.in_peace(|| crate::oracle::check_purged(&world.log, &layout)));
         }
         if !world.chaos.get() {
             return false;

@@ -8,8 +8,9 @@ use crate::job::{INPUT, MIDDLE, ONE, OUTPUT, PARTITIONS_OUT, SEEN, SUMS, group_o
 use crate::judge::Judge;
 use crate::knobs::Knobs;
 use kappa_core::log::embedded::{EmbeddedLog, InspectedKind};
-use kappa_core::log::{Start, TopicPartition};
+use kappa_core::log::{Log, OffsetSpec, Start, TopicPartition};
 use kappa_core::runtime::AppLayout;
+use kappa_core::topology::TopicRef;
 use kappa_state::{Direction, MemoryBackend, StateBackend, StateError};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -262,6 +263,10 @@ impl Judge for Oracle {
         self.check_totals(committed)
     }
 
+    fn before_purge(&mut self, log: &EmbeddedLog) {
+        (0..self.partitions_mid).for_each(|partition| self.refresh(log, MIDDLE, partition));
+    }
+
     /// Whether all of the input has been processed, through both stages.
     fn is_through(&mut self, log: &EmbeddedLog, group: &str) -> bool {
         let offsets = log.group(group).map(|group| group.offsets).unwrap_or_default();
@@ -294,6 +299,28 @@ pub(crate) fn check_owner(
         let task = sub.map_or(-1, |sub| sub.first_task as i32 + partition.partition);
         if !seat.owned.contains(&task) {
             return Err(format!("offsets of {partition} were taken from {member}, which does not have the task"));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is deleted from a repartition topic that is not committed as processed.
+pub(crate) fn check_purged(log: &EmbeddedLog, layout: &AppLayout) -> Result<(), String> {
+    let offsets = log.group(crate::job::APPLICATION).map(|group| group.offsets).unwrap_or_default();
+    let sources = layout.sub_topologies.iter().flat_map(|sub| &sub.sources);
+    for source in sources.filter(|source| matches!(source.reference, TopicRef::Repartition(_))) {
+        for number in 0..source.partitions {
+            let partition = TopicPartition::new(&*source.topic, number);
+            let asked = [(partition.clone(), OffsetSpec::Earliest)];
+            let start =
+                log.topics().and_then(|mut topics| topics.offsets(&asked)).map_err(|error| error.to_string())?;
+            let committed = offsets.get(&partition).map_or(0, |committed| committed.offset);
+            if start[0] > committed {
+                return Err(format!(
+                    "{partition} begins at {}, but only what is below {committed} is committed",
+                    start[0]
+                ));
+            }
         }
     }
     Ok(())

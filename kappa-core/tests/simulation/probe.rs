@@ -5,8 +5,8 @@ use crate::world::current;
 use kappa_core::log::embedded::EmbeddedLog;
 use kappa_core::log::{
     Append, AppendBatch, AppendOptions, Assignment, Fetch, FetchOptions, GroupOffsets, Log, LogError, Member,
-    MemberStamp, Membership, MembershipEvent, MembershipOptions, OffsetCommit, Polled, Position, Token, TopicHandle,
-    Topics,
+    MemberStamp, Membership, MembershipEvent, MembershipOptions, OffsetCommit, PartitionFailure, Polled, Position,
+    Token, TopicHandle, Topics,
 };
 use kappa_core::runtime::Holder;
 use kappa_core::runtime::machines::Part;
@@ -114,6 +114,11 @@ impl Fetch for Reader {
     fn poll(&mut self, max_records: usize, timeout: Duration) -> Result<Polled, LogError> {
         let polled = self.0.poll(max_records, timeout)?;
         if polled.batch.is_some() || !polled.ends.is_empty() || !polled.failures.is_empty() {
+            let is_overtaken = |failure: &PartitionFailure| matches!(&failure.error, LogError::Truncated { topic, .. } if topic.ends_with("-repartition"));
+            if let (Some(world), true) = (current(), polled.failures.iter().any(is_overtaken)) {
+                world.say(|| format!("  overtaken: {:?}", polled.failures));
+                world.count(Event::Overtaken);
+            }
             say(|| {
                 let records = polled.batch.as_ref().map_or(0, |batch| batch.len());
                 format!("  polled {records} records, ends {:?}", polled.ends)

@@ -1,10 +1,11 @@
 //! What seeds have found, step by step and by name.
 
-use crate::job::{APPLICATION, INPUT, OUTPUT, PARTITIONS_OUT, topology};
+use crate::job::{APPLICATION, INPUT, MIDDLE, OUTPUT, PARTITIONS_OUT, topology};
+use kappa_core::Error;
 use kappa_core::log::embedded::{Call, EmbeddedLog, Fault, FaultHook, FaultPlan, ManualClock, Operation};
 use kappa_core::log::{
-    Append, AppendBatch, AppendOptions, CleanupPolicy, Headers, Log, LogError, MembershipOptions, TopicPartition,
-    TopicSpec,
+    Append, AppendBatch, AppendOptions, CleanupPolicy, Headers, Log, LogError, MembershipOptions, OffsetSpec,
+    TopicPartition, TopicSpec,
 };
 use kappa_core::runtime::machines::{Machine, Part, Started, start};
 use kappa_core::runtime::{Holder, Settings};
@@ -74,8 +75,17 @@ impl Scene {
 
     /// How far the input is committed.
     fn committed(&self) -> Option<i64> {
+        self.committed_of(INPUT)
+    }
+
+    fn committed_of(&self, topic: &str) -> Option<i64> {
         let offsets = self.log.group(APPLICATION)?.offsets;
-        offsets.get(&TopicPartition::new(INPUT, 0)).map(|committed| committed.offset)
+        offsets.get(&TopicPartition::new(topic, 0)).map(|committed| committed.offset)
+    }
+
+    fn log_start(&self, topic: &str) -> i64 {
+        let asked = [(TopicPartition::new(topic, 0), OffsetSpec::Earliest)];
+        self.log.topics().expect("topics").offsets(&asked).expect("offsets")[0]
     }
 }
 
@@ -88,14 +98,18 @@ struct Process<'s> {
 impl Process<'_> {
     /// One turn, after which some time has passed; false when the thread has ended.
     fn turn(&mut self, part: Part) -> bool {
+        self.try_turn(part).expect("no failure")
+    }
+
+    fn try_turn(&mut self, part: Part) -> Result<bool, Error> {
         let place = self.started.machines.iter_mut().find(|(of, _)| *of == part).expect("there is such a thread");
-        let Some(machine) = place.1.take() else { return false };
+        let Some(machine) = place.1.take() else { return Ok(false) };
         let (machine, done): (Option<Machine>, _) =
             machine.turn(&self.started.shared, self.started.layout.task_count(), self.scene.clock.now_ms());
-        done.expect("no failure");
+        done?;
         place.1 = machine;
         self.scene.clock.advance(Duration::from_millis(20));
-        place.1.is_some()
+        Ok(place.1.is_some())
     }
 
     /// So many turns of the worker; the seat in the group is kept.
@@ -156,6 +170,62 @@ fn a_restore_that_another_process_overtook_begins_again() {
     scene.feed();
     zombie.turns(40);
     assert_eq!(scene.committed(), Some(2));
+}
+
+/// A process sleeps past its session; the other takes its tasks, goes on, commits and purges what the sleeper was about to read.
+#[test]
+fn a_reader_that_a_purge_overtook_goes_on_from_what_is_committed() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    let settings = Settings { commit_interval_ms: 10, repartition_purge_interval_ms: 50, ..Settings::default() };
+    let mut zombie = scene.start_with("A", &state, settings.clone());
+    zombie.turns(20);
+    let known = scene.committed_of(MIDDLE).expect("the second stage has committed");
+    scene.clock.advance(Duration::from_secs(20));
+    scene.feed();
+    let other = MemoryBackend::new();
+    let mut next = scene.start_with("B", &other, settings);
+    next.turns(20);
+    next.turn(Part::Purger);
+    assert!(scene.log_start(MIDDLE) > known, "purged beyond what the sleeper knows");
+    assert_eq!(Some(scene.log_start(MIDDLE)), scene.committed_of(MIDDLE));
+    // It wakes up, and its worker comes first.
+    zombie.turn(WORKER);
+    zombie.turn(WORKER);
+    let metrics = zombie.started.shared.metrics.text();
+    assert!(metrics.contains("kind=\"truncated\"} 1"), "it was overtaken: {metrics}");
+    drop(next);
+    scene.clock.advance(Duration::from_secs(20));
+    scene.feed();
+    zombie.turns(40);
+    assert_eq!(scene.committed(), Some(3));
+    let offsets = scene.committed_of(MIDDLE);
+    zombie.turn(Part::Purger);
+    assert_eq!(Some(scene.log_start(MIDDLE)), offsets);
+}
+
+/// Somebody else deletes what is not processed yet: that is not a purge, and the application must not go on without the records.
+#[test]
+fn records_of_a_repartition_topic_that_are_lost_stop_the_application() {
+    let (scene, state) = (Scene::new(), MemoryBackend::new());
+    scene.start("A", &state).turns(20);
+    let committed = scene.committed_of(MIDDLE).expect("the second stage has committed");
+    scene.clock.advance(Duration::from_secs(20));
+    let mut client = scene.appender(None);
+    let topic = client.topic(MIDDLE, false).expect("the topic");
+    let mut batch = AppendBatch::default();
+    batch.push(topic, 0, 7, Some(&0u64.to_be_bytes()), Some(&5i64.to_be_bytes()), Headers::empty());
+    client.append(&batch).and_then(|()| client.flush(Duration::ZERO)).expect("appended");
+    let lost = [(TopicPartition::new(MIDDLE, 0), committed + 1)];
+    scene.log.topics().expect("topics").delete_records(&lost).expect("deleted");
+    let mut process = scene.start("A", &state);
+    let ended = (0..40).find_map(|_| {
+        process.turn(Part::Coordinator);
+        process.turn(Part::Restorer);
+        process.try_turn(WORKER).err()
+    });
+    let error = ended.expect("it stops").to_string();
+    assert!(error.contains(&format!("offset {committed} is gone")), "{error}");
+    assert_eq!(scene.committed_of(MIDDLE), Some(committed));
 }
 
 #[test]

@@ -40,6 +40,8 @@ events! {
     TakenOver "transactions taken over",
     Truncated "truncated inputs",
     Replay "replays begun",
+    Purged "purges",
+    Overtaken "readers overtaken by a purge",
 }
 
 /// Counts by event.

@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a broker may take to answer for offsets before its client is made anew, and how long that is gone on with.
 const OFFSETS_ATTEMPT: Duration = Duration::from_secs(5);
 const OFFSETS_DEADLINE: Duration = Duration::from_secs(15);
+/// Deletions are asked for from time to time: they are tried again, and hold up a stop for no longer.
+const DELETE_DEADLINE: Duration = Duration::from_secs(10);
 const OFFSETS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Manages the topics of a cluster.
@@ -244,7 +246,8 @@ impl Topics for KafkaTopics {
         for (partition, offset) in before {
             list.add(&partition.topic, partition.partition, *offset);
         }
-        let results = match self.admin.delete_records(&list) {
+        let admin = Admin::new(self.shared.client.clone(), DELETE_DEADLINE);
+        let results = match admin.delete_records(&list) {
             Ok(results) => results,
             Err(error) if may_be_missing(error.code) => {
                 let (partition, _) = &before[0];

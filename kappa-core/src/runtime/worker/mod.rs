@@ -22,7 +22,7 @@ use super::settings::{Guarantee, Settings};
 use super::shared::Shared;
 use super::task::{Failure, Task};
 use crate::Error;
-use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start};
+use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start, TopicPartition};
 use crate::task::{Output, ProcessError};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -72,6 +72,8 @@ pub struct Worker {
     last_commit_ms: i64,
     /// When tasks without records were told the time.
     rested_ms: i64,
+    /// Where repartition topics were found to begin, further on than this process knew.
+    purged_to: BTreeMap<TopicPartition, i64>,
 }
 
 /// How far the worker's own handling of an error has come.
@@ -118,6 +120,7 @@ impl Worker {
             output: Output::default(),
             last_commit_ms: now_ms,
             rested_ms: now_ms,
+            purged_to: BTreeMap::new(),
         })
     }
 
@@ -226,7 +229,7 @@ impl Worker {
             }
         }
         for failure in polled.failures {
-            if failure.error.recovery() != Recovery::Retry {
+            if failure.error.recovery() != Recovery::Retry && !self.is_overtaken(failure.token, &failure.error) {
                 return Err(failure.error.into());
             }
             self.reopen_unreadable(failure.token, &failure.error)?;

@@ -1,12 +1,13 @@
 //! Tasks come and go.
 
-use super::{Worker, start};
+use super::{Worker, queue_of, start};
 use crate::Error;
 use crate::log::{Assignment, LogError, TopicPartition};
 use crate::runtime::epochs::TaskEpoch;
 use crate::runtime::queue::SourceQueue;
 use crate::runtime::shared::{ReadyTask, RestoreRequest, WorkerCommand};
 use crate::runtime::task::Task;
+use crate::topology::TopicRef;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,7 +55,12 @@ impl Worker {
             self.tokens[token] = Some((number, sources.len()));
             let token = token as u32;
             assignments.push(Assignment { partition: partition.clone(), start: start(committed), token });
-            sources.push((source, SourceQueue::new(partition, token, committed, time_ms, now_ms)));
+            let mut queue = SourceQueue::new(partition, token, committed, time_ms, now_ms);
+            queue.is_purged = matches!(sub.sources[source].reference, TopicRef::Repartition(_));
+            if let (true, Some(offset)) = (queue.is_purged, committed) {
+                self.shared.confirmed.note(ready.incarnation, &queue.partition, offset);
+            }
+            sources.push((source, queue));
         }
         let task = Task {
             incarnation: ready.incarnation,
@@ -142,6 +148,20 @@ impl Worker {
             self.reopen(incarnation);
         }
         Ok(())
+    }
+
+    /// Whether a source can't be read because another owner has processed, committed and purged what comes next in it: this process
+    /// has slept and does not know yet. What is committed by then is not below the log's start; where it is, when read again,
+    /// records are lost.
+    pub(super) fn is_overtaken(&mut self, token: u32, error: &LogError) -> bool {
+        let LogError::Truncated { offset, log_start, .. } = error else { return false };
+        // A task that has just been closed reads nothing.
+        let Some(queue) = queue_of(&mut self.tasks, &self.tokens, token) else { return true };
+        if !queue.is_purged || self.purged_to.get(&queue.partition).is_some_and(|purged_to| offset < purged_to) {
+            return false;
+        }
+        self.purged_to.insert(queue.partition.clone(), *log_start);
+        true
     }
 
     pub(super) fn reopen(&self, incarnation: TaskEpoch) {
