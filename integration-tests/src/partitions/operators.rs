@@ -104,6 +104,9 @@ fn tame(scenario: &mut Scenario) {
         "time_window" | "sliding_window" | "session_window" if closes => drop(scenario.params.0.remove("tail")),
         // What waited for a match comes late into the second join, by how much depends on the time of its partition.
         "join_stream_stream" if rekeys => drop(scenario.params.0.remove("type2")),
+        // Each record comes through two repartition topics. Which of the two is read first is chance where only one of them has been
+        // fetched when the task was at the end of both, as with Kafka Streams' `max.task.idle.ms=0`.
+        "join_to_table" if scenario.params.text("with") == Some("self") => drop(scenario.params.0.remove("rekey")),
         // How long a version is kept depends on the time of its partition.
         "join_stream_table" if scenario.params.has("history") => drop(scenario.params.0.remove("rekey")),
         "processor" => {
