@@ -2,13 +2,15 @@
 
 use super::functions::{Value, select_key};
 use super::{Input, Scenario, Step, Window};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a scenario's windows take records.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
     /// The gap of sessions, the difference of sliding windows or the size of others, with the grace, ms.
     reach_ms: i64,
+    /// The gap, the difference or the size alone, ms.
+    span_ms: i64,
     sessions: bool,
 }
 
@@ -30,7 +32,8 @@ impl Reach {
             "time" => ("size", false),
             _ => return None,
         };
-        Some(Self { reach_ms: params.number_or(span, 10).saturating_add(params.number_or("grace", 0)), sessions })
+        let span_ms = params.number_or(span, 10);
+        Some(Self { reach_ms: span_ms.saturating_add(params.number_or("grace", 0)), span_ms, sessions })
     }
 
     /// Whether these are sessions.
@@ -38,16 +41,33 @@ impl Reach {
         self.sessions
     }
 
+    /// The keys of late records that come within a gap after one that had expired, and the step of the first: with both in one session
+    /// the late one may be in time.
+    pub(super) fn bridged_keys(self, scenario: &Scenario) -> BTreeMap<Value, usize> {
+        let mut observed_ms = i64::MIN;
+        let (mut times, mut keys) = (BTreeMap::<Value, Vec<i64>>::new(), BTreeMap::new());
+        for (step, input) in scenario.steps.iter().enumerate().filter_map(|(step, of)| Some((step, record(of)?))) {
+            let key = grouped_by(scenario, input);
+            let times = times.entry(key.clone()).or_default();
+            let before = input.ts.saturating_sub(self.span_ms)..input.ts;
+            let late = input.ts < observed_ms;
+            if late && times.iter().any(|at| before.contains(at) && self.is_past(*at, observed_ms)) {
+                keys.entry(key).or_insert(step);
+            }
+            times.push(input.ts);
+            observed_ms = observed_ms.max(input.ts);
+        }
+        keys
+    }
+
     /// The keys of records that are late on their own: what was there around them had expired, or may have.
     pub(super) fn late_keys(self, scenario: &Scenario) -> BTreeSet<Value> {
-        let by = scenario.params.text_or("by", "key");
         let mut observed_ms = i64::MIN;
         let mut keys = BTreeSet::new();
         for input in scenario.steps.iter().filter_map(record) {
             observed_ms = observed_ms.max(input.ts);
             if self.is_past(input.ts, observed_ms) {
-                let selected = if by == "key" { input.key.clone() } else { select_key(by, &input.key, &input.value) };
-                keys.insert(selected);
+                keys.insert(grouped_by(scenario, input));
             }
         }
         keys
@@ -69,6 +89,14 @@ impl Reach {
 
     fn is_past(self, time_ms: i64, observed_ms: i64) -> bool {
         time_ms <= observed_ms.saturating_sub(self.reach_ms)
+    }
+}
+
+/// The key that a record is grouped by.
+fn grouped_by(scenario: &Scenario, input: &Input) -> Value {
+    match scenario.params.text_or("by", "key") {
+        "key" => input.key.clone(),
+        by => select_key(by, &input.key, &input.value),
     }
 }
 
