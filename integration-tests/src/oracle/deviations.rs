@@ -139,6 +139,8 @@ pub const DEVIATIONS: &[Deviation] = &[
                     rows.for_each(|rows| rows.retain(|row| !late.contains(&Some(row.0.clone()))));
                 }
                 theirs.dropped = ours.dropped;
+            } else if !windows.sessions() && !windows.late_keys(scenario).is_empty() {
+                theirs.dropped = ours.dropped;
             }
             let (Some(theirs), Some(ours)) = (&mut theirs.stores, &ours.stores) else { return };
             for (name, rows) in theirs {
