@@ -98,8 +98,8 @@ fn run_disturbed(family: &dyn Family, scenario: &Scenario, random: Option<&mut R
 }
 
 /// What kappa makes of a scenario, or of some steps of it, with a topology that has been built. With `restored`, the stores are
-/// read as they are when they have just been made of their changelogs: rows can be seen then that had expired, because a store
-/// learns how far time has come with the next record.
+/// read as they are when they have just been made of their changelogs, by tasks that have lost their disks: they must know what has
+/// expired.
 pub fn run_built(
     built: &Built,
     scenario: &Scenario,
