@@ -61,8 +61,10 @@ fn query_of(query: Query, input: &str, codec: impl Codec<Bid>, output: &str) -> 
     match query {
         Query::Q0 => bids.to(output),
         Query::CountLocal => bids.group_by_key().count("counts").to(output),
+        // Which bids are wanted is in the key: the other 122 of 123 values are never decoded.
         Query::Q2 => bids
-            .filter(|auction, _| auction % Q2_EVERY == 0)
+            .with_lazy_values()
+            .filter_keys(|auction| auction % Q2_EVERY == 0)
             .map_values(|_, bid| AuctionPrice { auction: bid.auction, price: bid.price })
             .with_value_codec(json())
             .to(output),

@@ -23,7 +23,7 @@ pub mod testing;
 mod versioned;
 mod window;
 
-pub use buffer::{BufferOptions, BufferedStore, Visit};
+pub use buffer::{BufferOptions, BufferedStore, PrefixLen, Visit};
 pub use codec::{Codec, CodecError, CodecId};
 pub use directory::StateDirectory;
 pub use held::{Held, HeldCodec};

@@ -2,7 +2,7 @@
 
 use super::{Known, Repartition};
 use crate::codec::{Codec, CodecId, SharedCodec, Unkeyed};
-use crate::processor::{Next, Receiver, SourceEntry};
+use crate::processor::{Arrival, Next, Receiver, SourceEntry};
 use crate::topology::{Assembly, Entry, Erased, Kind, NodeId, SharedGraph, TopicRef, TopologyError, erase};
 use std::fmt;
 use std::rc::Rc;
@@ -160,14 +160,19 @@ fn source_node<K: 'static, V: 'static>(
         }
     };
     graph.check_name("topic", &name);
-    let eager = matches!(topic, TopicRef::External(_));
+    let external = matches!(topic, TopicRef::External(_));
     let kind = Kind::Source { topic, partitions, key: key.form(), value: value.form() };
     let (key, value) = (key.clone(), value.clone());
     let make = move |assembly: &mut Assembly<'_>, node| -> Erased {
         let next: Next<K, V> = assembly.next(node);
         let times = assembly.timestamps::<K, V>(node).map(|times| (times, assembly.time(node, "partition")));
         let (name, key, value) = (assembly.name(node), key.clone(), value.clone());
-        let entry: Box<dyn Entry> = Box::new(SourceEntry::new(name, key, value, eager, times, next));
+        let arrival = match external {
+            true if assembly.has_lazy_values(node) => Arrival::Keys,
+            true => Arrival::All,
+            false => Arrival::Nothing,
+        };
+        let entry: Box<dyn Entry> = Box::new(SourceEntry::new(name, key, value, arrival, times, next));
         Box::new(entry)
     };
     graph.add(&name, "source", &[], kind, Arc::new(make))

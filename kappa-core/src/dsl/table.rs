@@ -21,7 +21,7 @@ use crate::processor::{Cx, Dropped, Lookup, Materialized, Next, Receiver, Slot};
 use crate::record::Record;
 use crate::task::{ProcessError, TaskScope};
 use crate::topology::{NodeId, OldValues, OpenAs, Store, StoreKind};
-use kappa_state::{BufferOptions, BufferedStore, StateError, StoreId};
+use kappa_state::{BufferOptions, BufferedStore, PrefixLen, StateError, StoreId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -83,6 +83,29 @@ pub(crate) fn store<K, V: Send + 'static>(
     key: &SharedCodec<K>,
     value: &SharedCodec<V>,
 ) -> Store {
+    store_of(name, kind, owner, key, value, None)
+}
+
+/// As [`store`], of keys that are looked for by a prefix as well.
+pub(super) fn prefixed_store<K, V: Send + 'static>(
+    name: &str,
+    kind: &str,
+    owner: NodeId,
+    key: &SharedCodec<K>,
+    value: &SharedCodec<V>,
+    prefix_len: PrefixLen,
+) -> Store {
+    store_of(name, kind, Some(owner), key, value, Some(prefix_len))
+}
+
+fn store_of<K, V: Send + 'static>(
+    name: &str,
+    kind: &str,
+    owner: Option<NodeId>,
+    key: &SharedCodec<K>,
+    value: &SharedCodec<V>,
+    prefix_len: Option<PrefixLen>,
+) -> Store {
     let shape = format!("{kind} {} {}", key.name, value.name);
     let codec = Arc::clone(&value.codec);
     let open = move |scope: &TaskScope<'_>, id: StoreId, open_as: OpenAs| -> Result<Box<dyn Slot>, StateError> {
@@ -92,7 +115,11 @@ pub(crate) fn store<K, V: Send + 'static>(
             keep_old: open_as.keep_old,
         };
         let behind = scope.state.open(&id)?;
-        Ok(Box::new(BufferedStore::open(id, behind, Arc::clone(&codec), options)?))
+        let store = BufferedStore::open(id, behind, Arc::clone(&codec), options)?;
+        Ok(Box::new(match prefix_len {
+            Some(prefix_len) => store.with_prefixes(prefix_len),
+            None => store,
+        }))
     };
     Store {
         name: name.to_owned(),

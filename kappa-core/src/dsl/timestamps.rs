@@ -103,7 +103,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let mut graph = self.graph.borrow_mut();
         let (node, name) = (self.node, graph.nodes[self.node].name.clone());
         if !matches!(graph.nodes[node].kind, Kind::Source { .. }) {
-            graph.errors.push(TopologyError::NotASource { operator: name });
+            graph.errors.push(TopologyError::NotASource { what: "with_timestamps()", operator: name });
         } else if graph.timestamps.iter().any(|(source, _)| *source == node) {
             graph.errors.push(TopologyError::TwoTimestamps { operator: name });
         }

@@ -39,7 +39,7 @@ pub use punctuation::{PunctuationType, Schedule};
 pub(crate) use quiet::{Quiet, Tick, Ticking};
 pub use session_store::{ProcessorSessionStore, SessionHandle};
 pub(crate) use slot::Slot;
-pub(crate) use source::SourceEntry;
+pub(crate) use source::{Arrival, SourceEntry};
 pub use store::{ConnectedStore, ProcessorStore, StoreHandle};
 pub(crate) use task::FusedTask;
 pub(crate) use times::{OperatorTimes, ReachedTimes, TimeSlot};

@@ -16,14 +16,23 @@ pub(crate) struct SourceEntry<K, V> {
     name: Arc<str>,
     key: SharedCodec<K>,
     value: SharedCodec<V>,
-    /// Decode on arrival, so that bad records are found where they enter. Not for topics that this
-    /// topology writes itself.
-    eager: bool,
+    arrival: Arrival,
     /// Whether anything downstream may look at the value: else it is only checked.
     looks: bool,
     /// How records get their times, with the place of the partition's time; `None`: they have them.
     times: Option<(Timestamps<K, V>, TimeSlot)>,
     next: Next<K, V>,
+}
+
+/// What is decoded on arrival, so that bad records are found where they enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Keys and values.
+    All,
+    /// Keys; values when something looks at them, by the user's choice.
+    Keys,
+    /// Nothing: this topology writes the topic itself.
+    Nothing,
 }
 
 const NULL_KEY: &str = "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
@@ -33,12 +42,12 @@ impl<K, V: 'static> SourceEntry<K, V> {
         name: Arc<str>,
         key: SharedCodec<K>,
         value: SharedCodec<V>,
-        eager: bool,
+        arrival: Arrival,
         times: Option<(Timestamps<K, V>, TimeSlot)>,
         next: Next<K, V>,
     ) -> Self {
         let looks = next.looks(value.id);
-        Self { name, key, value, eager, looks, times, next }
+        Self { name, key, value, arrival, looks, times, next }
     }
 
     fn check(&self, value: &[u8]) -> Result<(), ProcessError> {
@@ -55,8 +64,10 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
         };
         let value = Lazy::encoded(&self.value, value);
         let mut record = Record::new(&key, value.as_ref(), timestamp_ms, &record.headers);
-        if self.eager {
+        if self.arrival != Arrival::Nothing {
             record.key()?;
+        }
+        if self.arrival == Arrival::All {
             match value.as_ref().and_then(|value| value.unread()).filter(|_| !self.looks) {
                 Some(bytes) => self.check(bytes)?,
                 None => _ = record.value()?,
@@ -74,7 +85,7 @@ impl<K: 'static, V: 'static> Entry for SourceEntry<K, V> {
             return Err(negative(record.timestamp_ms));
         }
         cx.state.stream_time_ms = cx.state.stream_time_ms.max(record.timestamp_ms);
-        self.next.receive(&record, cx).map_err(|error| late(&self.name, error))
+        self.next.receive(&record, cx).map_err(|error| late(&self.name, self.arrival, error))
     }
 
     fn extracts_time(&self) -> bool {
@@ -115,14 +126,17 @@ fn time<K: 'static, V: 'static>(
     })
 }
 
-/// What turns out undecodable only downstream is no bad input that could be skipped: the topology wrote it
-/// itself, and something may have been done for the record already.
-fn late(source: &str, error: ProcessError) -> ProcessError {
+/// What turns out undecodable only downstream is no bad input that could be skipped by itself: something may have been done
+/// for the record already. So it counts as one whose processing fails.
+fn late(source: &str, arrival: Arrival, error: ProcessError) -> ProcessError {
     match error {
-        ProcessError::Undecodable { part, reason } => ProcessError::Operator {
-            operator: source.to_owned(),
-            reason: format!("a {part} that this application wrote can't be decoded: {reason}"),
-        },
+        ProcessError::Undecodable { part, reason } => {
+            let whose = if arrival == Arrival::Nothing { " that this application wrote" } else { "" };
+            ProcessError::Operator {
+                operator: source.to_owned(),
+                reason: format!("a {part}{whose} can't be decoded: {reason}"),
+            }
+        }
         other => other,
     }
 }

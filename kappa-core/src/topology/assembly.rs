@@ -247,6 +247,11 @@ impl<'a> Assembly<'a> {
         Children { all: ids.iter().map(|child| self.chain(*child)).collect(), names }
     }
 
+    /// Whether a source's values are decoded only when something looks at them.
+    pub(crate) fn has_lazy_values(&self, source: NodeId) -> bool {
+        self.graph.lazy_values.contains(&source)
+    }
+
     /// How a source gives records their times, where that was said.
     pub(crate) fn timestamps<K: 'static, V: 'static>(&self, source: NodeId) -> Option<Timestamps<K, V>> {
         let (_, said) = self.graph.timestamps.iter().find(|(node, _)| *node == source)?;

@@ -146,9 +146,11 @@ pub enum TopologyError {
         /// What must hold.
         rule: &'static str,
     },
-    /// Times are extracted where records don't enter.
-    #[error("with_timestamps() is called behind {operator}: call it right behind stream(), where records enter")]
+    /// What belongs where records enter is said elsewhere.
+    #[error("{what} is called behind {operator}: call it right behind stream(), where records enter")]
     NotASource {
+        /// The call.
+        what: &'static str,
         /// The operator.
         operator: String,
     },

@@ -130,6 +130,8 @@ pub(crate) struct Graph {
     pub(crate) globals: Vec<Global>,
     /// How sources give records their times, where that was said: [`Timestamps`](crate::dsl::Timestamps) of the source's types.
     pub(crate) timestamps: Vec<(NodeId, Arc<dyn Any + Send + Sync>)>,
+    /// Sources whose values are decoded when something looks at them.
+    pub(crate) lazy_values: Vec<NodeId>,
     /// How long after their end windows take late records, ms, by the operator that makes them; for sessions with the gap.
     pub(crate) graces: Vec<(NodeId, i64)>,
     /// Operators that take records into windows, and whether those take records until time is past their end (sliding ones and

@@ -138,3 +138,37 @@ fn an_aggregates_value_is_encoded_once_a_commit() -> Outcome {
     assert_eq!(sum.take(), (0, 1));
     Ok(())
 }
+
+/// Only what passes a filter of keys is decoded; what can't be is found there, and fails as processing does.
+#[test]
+fn lazy_values_are_decoded_where_something_looks() -> Outcome {
+    let value = Counted::default();
+    let mut app = Topology::builder();
+    let input = app.stream("in", i64_be(), value.clone()).with_lazy_values();
+    input.to("same");
+    input.filter_keys(|key| key % 2 == 0).map_values(|_, text| text.len() as i64).with_value_codec(i64_be()).to("out");
+    let driver = TestDriver::with_options(&app.build()?, AT_ONCE)?;
+    let texts = driver.input("in", i64_be(), utf8());
+    texts.pipe(1, "odd", 0)?;
+    assert_eq!((value.checked.swap(0, Relaxed), value.take()), (0, (0, 0)));
+    texts.pipe(2, "even", 1)?;
+    assert_eq!((value.checked.swap(0, Relaxed), value.take()), (0, (1, 0)));
+    let raw = driver.input("in", i64_be(), bytes());
+    raw.pipe(3, vec![0xff], 2)?;
+    assert_eq!(driver.output("same", i64_be(), bytes()).read_values()?.len(), 3, "passed on as they came");
+    let refused = raw.pipe(4, vec![0xff], 3).unwrap_err().to_string();
+    assert!(refused.contains("offset 3: operator in.source: a value can't be decoded"), "{refused}");
+    assert_eq!(driver.output("out", i64_be(), i64_be()).read_values()?, [Some(4)]);
+    Ok(())
+}
+
+#[test]
+fn lazy_values_are_asked_for_where_records_enter() {
+    let mut app = Topology::builder();
+    app.stream("in", utf8(), utf8()).map_values(|_, text| text.len()).with_lazy_values().for_each(|_, _| {});
+    let error = app.build().unwrap_err().to_string();
+    assert!(
+        error.contains("with_lazy_values() is called behind in.map_values: call it right behind stream()"),
+        "{error}"
+    );
+}

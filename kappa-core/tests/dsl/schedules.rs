@@ -121,7 +121,10 @@ fn timestamps_belong_to_sources_and_are_said_once() {
     let mut app = Topology::builder();
     let input = app.stream("in", utf8(), utf8());
     input.filter(|_, _| true).with_timestamps(Timestamps::skip()).to("out");
-    assert_eq!(app.build().unwrap_err(), TopologyError::NotASource { operator: "in.filter".into() });
+    assert_eq!(
+        app.build().unwrap_err(),
+        TopologyError::NotASource { what: "with_timestamps()", operator: "in.filter".into() }
+    );
     let mut app = Topology::builder();
     let input = app.stream("in", utf8(), utf8()).with_timestamps(Timestamps::skip());
     input.with_timestamps(Timestamps::fail()).to("out");

@@ -61,6 +61,9 @@ impl<V: 'static> BufferedStore<V> {
             self.filter = Knowledge::Some { filter: Filter::default(), walked: Vec::new() };
             for (_, key, _) in self.staged.iter().chain(self.tail.rows.iter()) {
                 self.filter.add(self.cells.hash(key), bytes_max);
+                if let Some(prefix_len) = self.prefix_len {
+                    self.filter.add(self.cells.hash(&key[..prefix_len(key)]), bytes_max);
+                }
             }
         }
         let Knowledge::Some { filter, walked } = &mut self.filter else { return Ok(()) };
@@ -73,6 +76,9 @@ impl<V: 'static> BufferedStore<V> {
         while left > 0 && fits {
             let Some((key, _)) = cursor.next()? else { break };
             fits = filter.add(hash_of(key), bytes_max);
+            if let Some(prefix_len) = self.prefix_len {
+                fits &= filter.add(hash_of(&key[..prefix_len(key)]), bytes_max);
+            }
             last.clear();
             last.extend_from_slice(key);
             left -= 1;

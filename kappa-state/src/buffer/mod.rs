@@ -24,6 +24,7 @@ mod expire;
 mod filter;
 mod managed;
 mod overlay;
+mod prefix;
 mod restoring;
 mod rows;
 mod scan;
@@ -34,6 +35,7 @@ mod tests;
 mod undo;
 
 pub(crate) use self::filter::Filter;
+pub use self::prefix::PrefixLen;
 pub use self::scan::Visit;
 
 use std::fmt;
@@ -87,6 +89,7 @@ pub struct BufferedStore<V> {
     staged: Rows,
     tail: Tail,
     filter: Knowledge,
+    prefix_len: Option<PrefixLen>,
     overlay: Overlay,
     /// Changelog records of the running transaction.
     staged_records: u64,
@@ -131,6 +134,7 @@ impl<V: 'static> BufferedStore<V> {
             staged: Rows::default(),
             tail: Tail::default(),
             filter,
+            prefix_len: None,
             overlay: Overlay::default(),
             staged_records: 0,
             writes: 0,

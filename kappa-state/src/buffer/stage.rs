@@ -111,7 +111,11 @@ impl<V: 'static> BufferedStore<V> {
             return self.cells.make_clean(index, 0, Last::Absent, None);
         }
         if cell.last != Last::Present {
+            let prefix = self.prefix_hash(&cell.key);
             self.filter.add(cell.hash, filter_bound);
+            if let Some(prefix) = prefix {
+                self.filter.add(prefix, filter_bound);
+            }
         }
         self.staged.set(cell.hash, &cell.key, Some(row));
         let last_row = self.options.keep_old.then(|| Box::from(row));

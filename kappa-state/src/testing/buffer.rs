@@ -31,6 +31,11 @@ impl Codec<Vec<u8>> for Plain {
     }
 }
 
+/// The prefix by which these stores are scanned.
+fn first_byte(key: &[u8]) -> usize {
+    key.len().min(1)
+}
+
 type Rows = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
 /// A record of the changelog.
 type Logged = (Vec<u8>, Option<Vec<u8>>, i64);
@@ -106,7 +111,8 @@ impl Run<'_, '_> {
             0..=12 => self.put(),
             13..=20 => self.update(),
             21..=25 => self.get(),
-            26..=28 => self.scan(),
+            26..=27 => self.scan(),
+            28 => self.scan_prefix(),
             29..=31 => self.stage(),
             32..=34 => self.commit(),
             35 => self.undo(),
@@ -203,6 +209,21 @@ impl Run<'_, '_> {
     fn scan(&mut self) {
         let (from, to) = (self.random.bound(), self.random.bound());
         self.scan_range(from, to);
+    }
+
+    /// All keys with the first byte of one.
+    fn scan_prefix(&mut self) {
+        let key = self.random.key();
+        let prefix = &key[..first_byte(&key)];
+        let mut found = Vec::new();
+        let mut visit = |key: &[u8], value: &Vec<u8>, timestamp_ms: i64| {
+            found.push((key.to_vec(), (value.clone(), timestamp_ms)));
+            ControlFlow::Continue(())
+        };
+        self.store().scan_prefix(prefix, &mut visit).unwrap();
+        let expected = self.model.now.iter().filter(|(key, _)| key.starts_with(prefix));
+        let expected: Vec<_> = expected.map(|(key, row)| (key.clone(), row.clone())).collect();
+        assert_eq!(found, expected, "B1, keys that begin with {prefix:?}: {}", self.what);
     }
 
     fn scan_range(&mut self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>) {
@@ -307,6 +328,8 @@ impl Run<'_, '_> {
         let behind = backend.open(&id).unwrap();
         self.check_behind(&contents(&*behind), behind.mark().cloned());
         let store = BufferedStore::open(id, behind, Arc::new(Plain), self.options).unwrap();
+        // Without prefixes a store is scanned by them all the same.
+        let store = if self.options.keep_old { store } else { store.with_prefixes(first_byte) };
         (self.store, self.backend) = (Some(store), Some(backend));
         self.restore();
     }

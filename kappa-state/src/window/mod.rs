@@ -1,6 +1,7 @@
 //! Stores whose rows expire: window stores and session stores.
 
 mod keys;
+mod managed;
 mod segmented;
 mod session;
 mod windows;

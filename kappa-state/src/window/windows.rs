@@ -8,7 +8,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::segmented::{Layout, Scope, Segmented, managed};
+use super::managed::managed;
+use super::segmented::{Layout, Scope, Segmented};
 use crate::{BufferOptions, Change, Codec, Direction, KeyValueStore, StateError, StoreId};
 
 const SUFFIX: usize = 12;

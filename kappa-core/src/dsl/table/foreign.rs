@@ -18,7 +18,7 @@ use self::answer::{Receive, RightChange};
 use self::resolve::Resolve;
 use self::subscribe::Subscribe;
 use self::wire::{ResponseCodec, Subscription, SubscriptionCodec};
-use super::{KTable, made_of, store};
+use super::{KTable, made_of, prefixed_store};
 use crate::codec::{Codec, Nullable, SharedCodec, bytes, nullable};
 use crate::dsl::{KStream, Known, source};
 use crate::topology::{Assembly, Kind, NodeId, SharedGraph, Store, StoreIndex, TopicRef, TopologyError, erase};
@@ -272,7 +272,7 @@ impl<V: Clone + Send + 'static, V2: Clone + Send + 'static> Parts<V, V2> {
         let key = SharedCodec::<Vec<u8>>::new(bytes());
         let value = SharedCodec::<Subscription>::new(SubscriptionCodec);
         let flush = Arc::new(|assembly: &mut Assembly<'_>, index| assembly.log_only::<Subscription>(index));
-        let store = store(&self.names.store, "subscriptions", Some(owner), &key, &value);
+        let store = prefixed_store(&self.names.store, "subscriptions", owner, &key, &value, wire::prefix_len);
         let index = graph.borrow_mut().add_store(Store { flush: Some(flush), ..store });
         graph.borrow_mut().connect(owner, &[index]);
     }

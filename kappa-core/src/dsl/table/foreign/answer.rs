@@ -7,9 +7,8 @@ use crate::log::Headers;
 use crate::processor::{Cx, Dropped, Getter, Receiver, Wanted, unencodable};
 use crate::record::{Lazy, Record};
 use crate::task::{Output, ProcessError};
-use kappa_state::Direction;
 use std::convert::Infallible;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A subscription comes: it is kept or forgotten, and answered as it says (Kafka Streams:
@@ -107,10 +106,7 @@ impl<K: 'static, V: 'static> RightChange<K, V> {
         let prefix = prefix(foreign);
         let (store, out) = cx.store_and_output::<Subscription>(self.slot);
         let at = (record.timestamp_ms, record.headers);
-        store.scan(Bound::Included(&prefix), Bound::Unbounded, Direction::Forward, &mut |key, subscription, _| {
-            if !key.starts_with(&prefix) {
-                return ControlFlow::Break(());
-            }
+        store.scan_prefix(&prefix, &mut |_, subscription, _| {
             let Subscription { hash, key, partition, .. } = subscription;
             answer(out, (self.output, *partition), at, key, hash.as_ref(), value);
             ControlFlow::Continue(())

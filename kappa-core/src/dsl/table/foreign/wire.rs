@@ -135,9 +135,23 @@ pub(super) fn prefix(foreign_key: &[u8]) -> Vec<u8> {
     prefix
 }
 
+/// How long that is in a key of the store.
+pub(super) fn prefix_len(key: &[u8]) -> usize {
+    let foreign_len = key.first_chunk().map_or(0, |len| u32::from_be_bytes(*len) as usize);
+    foreign_len.saturating_add(4).min(key.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stored_key_begins_with_its_foreign_keys_prefix() {
+        let key = [prefix(b"PRG"), b"OK1".to_vec()].concat();
+        assert_eq!(&key[..prefix_len(&key)], prefix(b"PRG"));
+        assert_eq!(prefix_len(&[255, 255, 255, 255, 1]), 5, "no key of ours");
+        assert_eq!(prefix_len(&[1]), 1);
+    }
 
     const HASH: Hash = [7; 16];
 
