@@ -16,6 +16,26 @@ struct Segment {
     batch: Rc<dyn FetchedBatch>,
     next: usize,
     end: usize,
+    /// Bytes of a record's key and value, about.
+    record_bytes: usize,
+}
+
+/// Records whose lengths are looked at to know about how long those of a run are.
+const SAMPLED_RECORDS: usize = 16;
+
+/// Bytes of key and value of the records `start..end` of a batch, on average, from some of them.
+fn record_bytes(batch: &dyn FetchedBatch, start: usize, end: usize) -> usize {
+    let length = |index| {
+        let record = batch.record(index);
+        record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
+    };
+    let count = end - start;
+    if count <= SAMPLED_RECORDS {
+        return (start..end).map(length).sum::<usize>() / count.max(1);
+    }
+    // Scattered (by Knuth's multiplier), so that no period in the lengths deceives.
+    let scattered = (1..=SAMPLED_RECORDS).map(|sample| start + sample * 2_654_435_761 % count);
+    scattered.map(length).sum::<usize>() / SAMPLED_RECORDS
 }
 
 /// One partition's queue.
@@ -41,6 +61,7 @@ pub(crate) struct SourceQueue {
     end: Option<i64>,
     segments: VecDeque<Segment>,
     buffered: usize,
+    buffered_bytes: usize,
 }
 
 impl SourceQueue {
@@ -65,15 +86,18 @@ impl SourceQueue {
             end: None,
             segments: VecDeque::new(),
             buffered: 0,
+            buffered_bytes: 0,
         }
     }
 
     pub(crate) fn push(&mut self, batch: &Rc<dyn FetchedBatch>, run: Run) {
         let (next, end) = (run.start as usize, run.end as usize);
         if next < end {
+            let record_bytes = record_bytes(&**batch, next, end);
             self.buffered += end - next;
+            self.buffered_bytes += (end - next) * record_bytes;
             self.end = None;
-            self.segments.push_back(Segment { batch: Rc::clone(batch), next, end });
+            self.segments.push_back(Segment { batch: Rc::clone(batch), next, end, record_bytes });
         }
     }
 
@@ -94,6 +118,11 @@ impl SourceQueue {
 
     pub(crate) fn len(&self) -> usize {
         self.buffered
+    }
+
+    /// Bytes of the waiting records' keys and values, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffered_bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -134,6 +163,7 @@ impl SourceQueue {
         let Some(segment) = self.segments.front_mut() else { return };
         segment.next += 1;
         self.buffered -= 1;
+        self.buffered_bytes -= segment.record_bytes;
         if segment.next == segment.end {
             self.segments.pop_front();
             self.settle();
@@ -144,7 +174,7 @@ impl SourceQueue {
     pub(crate) fn rewind(&mut self) {
         self.segments.clear();
         self.head_time_ms.set(None);
-        self.buffered = 0;
+        (self.buffered, self.buffered_bytes) = (0, 0);
         self.end = None;
         self.paused = false;
         self.position = self.committed.unwrap_or(-1);
@@ -163,5 +193,57 @@ impl SourceQueue {
         self.committed = Some(offset);
         self.committed_at_ms = now_ms;
         self.committed_time_ms = self.time_ms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Headers;
+
+    /// Records with values of these lengths, and no keys.
+    #[derive(Debug)]
+    struct Values(Vec<Vec<u8>>);
+
+    impl FetchedBatch for Values {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn runs(&self) -> &[Run] {
+            &[]
+        }
+
+        fn record(&self, index: usize) -> RecordView<'_> {
+            RecordView { offset: index as i64, timestamp_ms: 0, key: None, value: Some(&self.0[index]) }
+        }
+
+        fn headers(&self, _index: usize) -> Headers {
+            Headers::empty()
+        }
+    }
+
+    fn queue_of(lengths: impl Iterator<Item = usize>) -> SourceQueue {
+        let batch: Rc<dyn FetchedBatch> = Rc::new(Values(lengths.map(|length| vec![0; length]).collect()));
+        let mut queue = SourceQueue::new(TopicPartition::new("t", 0), 0, Some(0), None, 0);
+        queue.push(&batch, Run { token: 0, start: 0, end: batch.len() as u32 });
+        queue
+    }
+
+    #[test]
+    fn waiting_bytes_are_known_about_and_go_with_the_records() {
+        let mut queue = queue_of([100, 200, 300].into_iter());
+        assert_eq!((queue.len(), queue.bytes()), (3, 600), "of few records each is looked at");
+        queue.advance(0, 0);
+        assert_eq!(queue.bytes(), 400, "two of 200 on average");
+        queue.advance(1, 0);
+        queue.advance(2, 0);
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
+        // A third of them are large.
+        let large = queue_of((0..1000).map(|at| if at % 3 == 0 { 10_000 } else { 100 })).bytes();
+        assert!((1_000_000..6_000_000).contains(&large), "{large}, in truth 3,406,600");
+        let mut queue = queue_of([7; 50].into_iter());
+        queue.rewind();
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
     }
 }

@@ -92,6 +92,9 @@ pub struct Settings {
     /// `KAPPA_BUFFERED_RECORDS`, default 20,000: records of one partition waiting to be processed before its reading pauses
     /// (Kafka Streams: `buffered.records.per.partition`).
     pub buffered_records: usize,
+    /// `KAPPA_BUFFERED_BYTES`, default 16 MiB a stream thread: keys and values of all records waiting to be processed, about, at which reading pauses
+    /// of the partitions that have more than their share of them.
+    pub buffered_bytes: usize,
     /// `KAPPA_FETCH_BYTES`, default 64 MiB a stream thread: records fetched ahead.
     pub fetch_bytes: usize,
     /// `KAPPA_REVOKE_WAIT_MS`, default 5,000: how long tasks that move away may take to commit first.
@@ -137,6 +140,7 @@ impl Default for Settings {
             http_addr: None,
             poll_records: 10_000,
             buffered_records: 20_000,
+            buffered_bytes: 16 * 1024 * 1024,
             fetch_bytes: 64 * 1024 * 1024,
             revoke_wait_ms: 5_000,
             offset_refresh_ms: 6 * 3_600 * 1_000,
@@ -183,6 +187,7 @@ impl Settings {
         read.positive("KAPPA_STATE_AGE_MAX_MS", &mut settings.state_age_max_ms)?;
         read.positive("KAPPA_POLL_RECORDS", &mut settings.poll_records)?;
         read.positive("KAPPA_BUFFERED_RECORDS", &mut settings.buffered_records)?;
+        read.positive("KAPPA_BUFFERED_BYTES", &mut settings.buffered_bytes)?;
         read.positive("KAPPA_FETCH_BYTES", &mut settings.fetch_bytes)?;
         read.positive("KAPPA_REVOKE_WAIT_MS", &mut settings.revoke_wait_ms)?;
         read.positive("KAPPA_OFFSET_REFRESH_MS", &mut settings.offset_refresh_ms)?;

@@ -119,6 +119,7 @@ impl Knobs {
             revoke_wait_ms: 300,
             poll_records: self.poll_records,
             buffered_records: self.poll_records * 2,
+            buffered_bytes: self.poll_records * 24,
             cache_bytes: if self.at_once { 0 } else { 1 << 20 },
             tail_bound: TailBound { records: self.tail_records, bytes: 1 << 30, age_ms: self.tail_age_ms },
             restoring_bytes: if self.tail_age_ms == 50 { 300 } else { 1 << 20 },

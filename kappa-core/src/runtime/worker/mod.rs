@@ -247,13 +247,18 @@ impl Worker {
 
     /// Stops delivery of partitions that have enough waiting, and resumes those that have room again.
     fn apply_back_pressure(&mut self) -> Result<(), Error> {
-        let limit = self.settings.buffered_records;
+        let (limit, limit_bytes) = (self.settings.buffered_records, self.settings.buffered_bytes);
+        let queues = || self.tasks.values().flat_map(|task| &task.sources).map(|(_, queue)| queue);
+        let (count, bytes) = queues().fold((0, 0), |(count, bytes), queue| (count + 1, bytes + queue.bytes()));
+        let share = limit_bytes / count.max(1);
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (_, queue) in self.tasks.values_mut().flat_map(|task| &mut task.sources) {
-            if !queue.paused && queue.len() >= limit {
+            let is_full = queue.len() >= limit || (bytes >= limit_bytes && queue.bytes() > share);
+            let has_room = queue.len() <= limit / 2 && (bytes <= limit_bytes / 2 || queue.bytes() <= share / 2);
+            if !queue.paused && is_full {
                 queue.paused = true;
                 pause.push(queue.token);
-            } else if queue.paused && queue.len() <= limit / 2 {
+            } else if queue.paused && has_room {
                 queue.paused = false;
                 resume.push(queue.token);
             }
