@@ -8,7 +8,7 @@ use kappa_core::log::{
     AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, SharedLog, Start,
     TopicPartition, TopicSpec,
 };
-use kappa_core::parking::{ParkedKey, ParkingCommand, parked_keys};
+use kappa_core::parking::{ParkedKey, ParkingCommand, read_parked, send_commands};
 use kappa_core::processor::{Processor, ProcessorContext};
 use kappa_core::record::Record;
 use kappa_core::runtime::RunningApp;
@@ -109,7 +109,7 @@ fn feed(log: &SharedLog, values: std::ops::Range<i64>) {
 }
 
 fn command(log: &SharedLog, command: &ParkingCommand) {
-    append(log, CONTROL, [(None, command.to_bytes(), 0)].into_iter());
+    send_commands(log, CONTROL, &[(0, command.clone())], DEADLINE).expect("sent");
 }
 
 /// Key and value of all committed records of a topic.
@@ -154,9 +154,7 @@ fn values_of(key: i64) -> Vec<i64> {
 }
 
 fn parked(log: &SharedLog) -> Vec<ParkedKey> {
-    let latest: BTreeMap<Vec<u8>, Option<Vec<u8>>> = read(log, PARKED).into_iter().collect();
-    let rows = latest.iter().filter_map(|(key, value)| Some((&key[..], value.as_deref()?)));
-    parked_keys(rows).expect("rows as they were written")
+    read_parked(log, PARKED, 1, DEADLINE).expect("rows as they were written")
 }
 
 fn start(log: &SharedLog, topology: Topology) -> RunningApp {

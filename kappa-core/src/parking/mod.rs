@@ -18,10 +18,12 @@ mod format;
 mod list;
 mod lot;
 mod release;
+mod remote;
 mod row;
 mod task;
 
 pub use crate::task::ParkingCounts;
 pub use command::{ParkedBytes, ParkingCommand};
 pub use list::{ParkedKey, parked_keys};
+pub use remote::{read_parked, send_commands};
 pub(crate) use task::{Parking, wrap};

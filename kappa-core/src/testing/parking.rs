@@ -5,7 +5,7 @@ use super::world::{Logged, World};
 use super::{TestDriver, TestError};
 use crate::log::Headers;
 use crate::parking::{ParkedKey, ParkingCommand, parked_keys};
-use crate::topology::{parking_control, parking_store};
+use crate::topology::{TopicRef, display, parking_control, parking_store};
 use std::collections::BTreeMap;
 
 impl TestDriver {
@@ -89,5 +89,23 @@ impl World {
         let (timestamp_ms, headers, step) = (0, Headers::empty(), self.step);
         self.pipe(&topic, Stored { partition, timestamp_ms, key: None, value, headers, step, sequence: 0 })?;
         self.work_on_commands()
+    }
+
+    /// The topic that a recorded step was about.
+    pub(super) fn input_named(&self, name: &str) -> TopicRef {
+        let sources = || self.topology.plan().sub_topologies.iter().flat_map(|sub| &sub.sources);
+        let control =
+            sources().find(|source| matches!(source.topic, TopicRef::Control(_)) && display(&source.topic) == name);
+        control.map_or_else(|| TopicRef::External(name.to_owned()), |source| source.topic.clone())
+    }
+
+    /// Lets tasks work on parking commands until none waits.
+    fn work_on_commands(&mut self) -> Result<(), TestError> {
+        for index in 0..self.tasks.len() {
+            while self.tasks[index].processor.parks() && self.advance_task(index)? {
+                self.after(index)?;
+            }
+        }
+        self.drain()
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Logged {
 
 pub(super) struct World {
     pub(super) topology: Topology,
-    tasks: Vec<Task>,
+    pub(super) tasks: Vec<Task>,
     pub(super) options: TestOptions,
     queues: Queues,
     globals: Globals,
@@ -44,7 +44,7 @@ pub(super) struct World {
     sequence: u64,
 }
 
-struct Task {
+pub(super) struct Task {
     name: String,
     sub_topology: usize,
     plan: SubTopologyPlan,
@@ -52,7 +52,7 @@ struct Task {
     topics: Vec<OutputTopic>,
     /// Where its stores live; a task that moves gets a new one.
     state: MemoryBackend,
-    processor: Box<dyn TaskProcessor>,
+    pub(super) processor: Box<dyn TaskProcessor>,
     out: Output,
     /// What it knew of time at the last commit: kept beside the committed offsets.
     times: Vec<i64>,
@@ -291,26 +291,8 @@ impl World {
         Ok(())
     }
 
-    /// The topic that a recorded step was about.
-    fn input_named(&self, name: &str) -> TopicRef {
-        let sources = || self.topology.plan().sub_topologies.iter().flat_map(|sub| &sub.sources);
-        let control =
-            sources().find(|source| matches!(source.topic, TopicRef::Control(_)) && display(&source.topic) == name);
-        control.map_or_else(|| TopicRef::External(name.to_owned()), |source| source.topic.clone())
-    }
-
-    /// Lets tasks work on parking commands until none waits.
-    pub(super) fn work_on_commands(&mut self) -> Result<(), TestError> {
-        for index in 0..self.tasks.len() {
-            while self.tasks[index].processor.parks() && self.advance_task(index)? {
-                self.after(index)?;
-            }
-        }
-        self.drain()
-    }
-
     /// Tells a task what the wall clock shows.
-    fn advance_task(&mut self, index: usize) -> Result<bool, TestError> {
+    pub(super) fn advance_task(&mut self, index: usize) -> Result<bool, TestError> {
         let task = &mut self.tasks[index];
         task.processor.advance(self.now_ms, &mut task.out).map_err(|source| {
             let task = self.tasks[index].name.clone();
@@ -386,7 +368,7 @@ impl World {
         }
     }
 
-    fn drain(&mut self) -> Result<(), TestError> {
+    pub(super) fn drain(&mut self) -> Result<(), TestError> {
         while let Some((topic, offset, record)) = self.queues.pop() {
             for index in 0..self.tasks.len() {
                 let task = &mut self.tasks[index];
@@ -447,7 +429,7 @@ impl World {
     }
 
     /// A task has done something: it is committed, or at least what it wrote can be read.
-    fn after(&mut self, index: usize) -> Result<(), TestError> {
+    pub(super) fn after(&mut self, index: usize) -> Result<(), TestError> {
         self.count_dropped(index);
         let commit = self.tasks[index].processor.take_commit_request() || self.options.commit_every_record;
         match commit {
