@@ -9,18 +9,36 @@ use crate::log::RecordView;
 use crate::task::{Output, ProcessError, SourceRecord};
 use kappa_state::StateError;
 
-/// Records that commands may move in one turn of a task.
-pub(super) const RECORDS_A_TURN: u64 = 1_000;
+/// Records that commands may move in one turn of a task, and bytes that may be written before it ends.
+const RECORDS_A_TURN: u64 = 1_000;
+const BYTES_A_TURN: usize = 4 << 20;
+
+/// What is left of a task's turn.
+struct Turn {
+    records: u64,
+    bytes_max: usize,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.records == 0
+    }
+
+    /// A record has been moved.
+    fn moved(&mut self, out: &Output) {
+        self.records = if out.batch.bytes.len() < self.bytes_max { self.records.saturating_sub(1) } else { 0 };
+    }
+}
 
 impl ParkingTask {
     /// Does what commands want, as far as one turn goes. Says whether anything was done that a commit must cover.
     pub(super) fn work(&mut self, out: &mut Output) -> Result<bool, ProcessError> {
-        let mut left = RECORDS_A_TURN;
+        let mut turn = Turn { records: RECORDS_A_TURN, bytes_max: out.batch.bytes.len() + BYTES_A_TURN };
         let mut any = false;
-        while left > 0 {
+        while !turn.is_over() {
             let Some((number, pending)) = self.lot.command()? else { break };
             any = true;
-            if self.follow(number, &pending, &mut left, out)? {
+            if self.follow(number, &pending, &mut turn, out)? {
                 self.lot.done(number)?;
             }
         }
@@ -32,28 +50,29 @@ impl ParkingTask {
         &mut self,
         number: u64,
         pending: &Pending,
-        left: &mut u64,
+        turn: &mut Turn,
         out: &mut Output,
     ) -> Result<bool, ProcessError> {
         match &pending.command {
-            ParkingCommand::Release { topic, key } => self.release(&prefix(topic, &key.0), left, out),
+            ParkingCommand::Release { topic, key } => self.release(&prefix(topic, &key.0), turn, out),
             ParkingCommand::ReleaseAll {} => {
                 let Some(next) = self.lot.next_key(&pending.done_until)? else { return Ok(true) };
-                if self.release(&next, left, out)? {
+                if self.release(&next, turn, out)? {
                     // A key that could not be released counts as well, so that the command comes to an end.
-                    *left = left.saturating_sub(1);
+                    turn.moved(out);
                     self.lot.keep(number, Pending { done_until: next, command: pending.command.clone() })?;
                 }
                 Ok(false)
             }
             ParkingCommand::DiscardFirst { topic, key } => {
                 self.discard(&prefix(topic, &key.0))?;
+                turn.moved(out);
                 Ok(true)
             }
             ParkingCommand::DiscardKey { topic, key } => {
                 let prefix = prefix(topic, &key.0);
-                while *left > 0 {
-                    *left -= 1;
+                while !turn.is_over() {
+                    turn.moved(out);
                     if !self.discard(&prefix)? {
                         return Ok(true);
                     }
@@ -64,15 +83,16 @@ impl ParkingTask {
     }
 
     /// Processes the parked records of a key until one fails or none is left; says whether that is so, or the turn is over.
-    fn release(&mut self, prefix: &[u8], left: &mut u64, out: &mut Output) -> Result<bool, ProcessError> {
+    fn release(&mut self, prefix: &[u8], turn: &mut Turn, out: &mut Output) -> Result<bool, ProcessError> {
         let Some((topic, key, _)) = parts_of(prefix) else { return Ok(true) };
         let Some(source) = self.parking.sources.iter().position(|source| *source == topic) else { return Ok(true) };
         while let Some(record) = self.lot.first(prefix)? {
-            if *left == 0 {
+            if turn.is_over() {
                 return Ok(false);
             }
-            *left -= 1;
-            match self.process_again(source, &key, &record, out)? {
+            let failed = self.process_again(source, &key, &record, out)?;
+            turn.moved(out);
+            match failed {
                 None => {
                     self.lot.remove_first(prefix)?;
                     self.counts.released += 1;

@@ -19,7 +19,7 @@ pub struct Stage {
     pub reads: Vec<String>,
     /// The topics it writes, changelogs included, sorted.
     pub writes: Vec<String>,
-    /// Its stores, sorted.
+    /// Its stores, in the order of the plan.
     pub stores: Vec<String>,
 }
 
