@@ -103,7 +103,8 @@ impl Task {
             } else {
                 self.processor.process(*source, &SourceRecord { view, headers: headers.clone() }, out)
             };
-            if let Err(error) = result.map_err(|error| error.of_record(*source, offset)) {
+            if let Err(error) = result {
+                let error = error.of_record(*source, offset);
                 let (topic, partition) = (&*queue.partition.topic, queue.partition.partition);
                 let left_out =
                     |reason, operator| LeftOut { topic, partition, view, headers: &headers, reason, operator };

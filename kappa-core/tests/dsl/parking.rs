@@ -345,6 +345,9 @@ fn parking_is_part_of_what_a_version_is() -> Outcome {
     assert_eq!(topics, ["in", "app-v1-counts-control"]);
     assert!(sub.outputs.iter().any(|topic| topic.physical("app-v1") == "app-v1-counts-parked-changelog"));
     assert!(with.describe().contains("    Source: counts.parking (topics: [counts-control])\n      --> none\n"));
+    assert!(
+        with.description().mermaid().contains("counts.parking") && with.description().svg().contains("counts-control")
+    );
     let diff = without.description().diff(&with.description());
     assert_eq!(diff.verdict, Verdict::NewVersion);
     let text = diff.to_string();
