@@ -7,7 +7,7 @@ use crate::process::Process;
 use crate::records::{Writer, read_all};
 use kappa_core::codec::{i64_be, json, utf8};
 use kappa_core::log::SharedLog;
-use kappa_core::topology::{Topology, TopologyError};
+use kappa_core::topology::{Topology, TopologyBuilder, TopologyError};
 use kappa_test_broker::wait::wait_until;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,7 +32,20 @@ pub struct Totals {
 /// # Errors
 /// None that could be mended here.
 pub fn topology(input: &str, output: &str, store: &str) -> Result<Topology, TopologyError> {
+    summing(Topology::builder(), input, output, store)
+}
+
+/// The same, with parking.
+///
+/// # Errors
+/// None that could be mended here.
+pub fn parking(input: &str, output: &str, store: &str) -> Result<Topology, TopologyError> {
     let mut app = Topology::builder();
+    app.park_failed_keys();
+    summing(app, input, output, store)
+}
+
+fn summing(mut app: TopologyBuilder, input: &str, output: &str, store: &str) -> Result<Topology, TopologyError> {
     app.stream(input, utf8(), i64_be())
         .select_key(utf8(), |_, number| group_of(*number))
         .group_by_key()

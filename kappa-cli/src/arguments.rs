@@ -1,6 +1,6 @@
 //! What can be written on the command line.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use kappa_core::registry::DEFAULT_REGISTRY;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -49,6 +49,8 @@ pub enum Command {
         #[arg(long, default_value_t = 10, value_name = "SECONDS")]
         wait: u64,
     },
+    /// Shows the keys whose records wait because one has failed; releases them, or throws records away.
+    Parked(ParkedArguments),
     /// Shows topologies, and what is different between two.
     #[command(subcommand)]
     Topology(TopologyCommand),
@@ -57,6 +59,37 @@ pub enum Command {
         /// The app, for example flights.
         app: String,
     },
+}
+
+/// What is parked in a version, and what becomes of it. Keys are written as the list shows them.
+#[derive(Debug, Clone, Args)]
+pub struct ParkedArguments {
+    /// The app, for example flights.
+    pub app: String,
+    /// The version, for example v2.
+    pub version: String,
+    /// Only what was parked of this topic, as the list shows it.
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// Processes a key's parked records in their order; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    pub release: Vec<String>,
+    /// Does so with all keys.
+    #[arg(long, conflicts_with = "release")]
+    pub release_all: bool,
+    /// Throws the first parked record of a key away; may be repeated. With --release the rest is released.
+    #[arg(long, value_name = "KEY")]
+    pub discard_first: Vec<String>,
+    /// Throws all parked records of a key away; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    pub discard_key: Vec<String>,
+}
+
+impl ParkedArguments {
+    /// Whether anything is to be done, or only shown.
+    pub(crate) fn asks(&self) -> bool {
+        self.release_all || !(self.release.is_empty() && self.discard_first.is_empty() && self.discard_key.is_empty())
+    }
 }
 
 /// What to do with topologies. One is named as a version, such as flights-v2, as a .json file that the program wrote

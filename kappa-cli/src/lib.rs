@@ -6,11 +6,12 @@
 mod arguments;
 mod change;
 mod failure;
+mod parked;
 mod status;
 mod text;
 mod topology;
 
-pub use arguments::{Arguments, Command, Form, TopologyCommand};
+pub use arguments::{Arguments, Command, Form, ParkedArguments, TopologyCommand};
 pub use failure::{Exit, Failure};
 
 use kappa_core::log::SharedLog;
@@ -32,6 +33,7 @@ pub fn run(
             change::promote(arguments, &connect()?, (app, version, *wait), now_ms, out)
         }
         Command::Rollback { app } => change::rollback(arguments, &connect()?, app, now_ms, out),
+        Command::Parked(wanted) => parked::parked(arguments, &connect()?, wanted, out),
         Command::Topology(TopologyCommand::Show { topology, format }) => {
             topology::show(arguments, connect, topology, *format, out)
         }

@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod dsl;
 mod error;
 pub mod log;
+pub mod parking;
 pub mod partitioner;
 pub mod processor;
 pub mod record;

@@ -28,9 +28,11 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Failure> {
     let input = wanted("KAPPA_TEST_INPUT")?;
     let output = wanted("KAPPA_TEST_OUTPUT")?;
+    let store = variable("KAPPA_TEST_STORE").unwrap_or_else(|| "totals".into());
     let topology = match variable("KAPPA_TEST_TABLE") {
         Some(table) => totals::joined(&input, &table, &output)?,
-        None => totals::topology(&input, &output, &variable("KAPPA_TEST_STORE").unwrap_or_else(|| "totals".into()))?,
+        None if variable("KAPPA_TEST_PARKS").is_some() => totals::parking(&input, &output, &store)?,
+        None => totals::topology(&input, &output, &store)?,
     };
     let app = App::new(&wanted("KAPPA_TEST_APP")?, Version(1), topology)?;
     let mut settings = Settings::from_env()?;

@@ -155,9 +155,11 @@ fn source_node<K: 'static, V: 'static>(
 ) -> NodeId {
     let mut graph = graph.borrow_mut();
     let name = match &topic {
-        TopicRef::External(name) | TopicRef::Repartition(name) | TopicRef::Changelog(name) | TopicRef::View(name) => {
-            name.clone()
-        }
+        TopicRef::External(name)
+        | TopicRef::Repartition(name)
+        | TopicRef::Changelog(name)
+        | TopicRef::View(name)
+        | TopicRef::Control(name) => name.clone(),
     };
     graph.check_name("topic", &name);
     let external = matches!(topic, TopicRef::External(_));

@@ -224,19 +224,21 @@ impl<K: Clone + Eq + Hash + Send + 'static, K2: Send + 'static, V2: Send + 'stat
 
     fn emit(&mut self, call: u64, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
         let Some(mut waiting) = self.waiting.remove(&call) else { return Ok(()) };
-        self.emitted += 1;
         let results = match waiting.outcome.take() {
             Some(Ok(results)) => results,
+            // Nothing goes on: where it is the record's own call, the record can be taken back.
             Some(Err(reason)) if self.settings.stop_on_failure => {
                 return Err(self.failed_for(&waiting, &reason));
             }
             Some(Err(reason)) => {
+                self.emitted += 1;
                 let operator = &*self.settings.operator;
                 tracing::warn!(operator, record = waiting.place, reason, "record dropped: its call failed");
                 return cx.drop_record(super::Dropped::FailedCall);
             }
             None => return Ok(()),
         };
+        self.emitted += 1;
         for (key, value) in results {
             let (key, value) = (Lazy::ready(key), value.map(Lazy::ready));
             self.next.send(&Record::new(&key, value.as_ref(), waiting.timestamp_ms, &waiting.headers), cx)?;

@@ -19,7 +19,7 @@ pub struct Stage {
     pub reads: Vec<String>,
     /// The topics it writes, changelogs included, sorted.
     pub writes: Vec<String>,
-    /// Its stores, sorted.
+    /// Its stores, in the order of the plan.
     pub stores: Vec<String>,
 }
 
@@ -60,8 +60,10 @@ impl Manifest {
     ) -> Self {
         let stages = in_order(plan.sub_topologies.iter().map(|sub| stage(&id, sub)).collect());
         let written: BTreeSet<&String> = stages.iter().flat_map(|stage| &stage.writes).collect();
-        let inputs: BTreeSet<&String> = stages.iter().flat_map(|stage| &stage.reads).collect();
-        let inputs = inputs.difference(&written).map(|topic| (*topic).clone()).collect();
+        let records = plan.sub_topologies.iter().flat_map(|sub| &sub.sources).map(|source| &source.topic);
+        let records = records.filter(|topic| !matches!(topic, TopicRef::Control(_)));
+        let inputs: BTreeSet<String> = records.map(|topic| id.topic(topic)).collect();
+        let inputs = inputs.into_iter().filter(|topic| !written.contains(topic)).collect();
         let outputs: BTreeSet<String> = plan.sub_topologies.iter().flat_map(external_outputs).collect();
         Self {
             fingerprint: plan.fingerprint.clone(),

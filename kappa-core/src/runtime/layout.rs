@@ -6,7 +6,7 @@
 //! - Task `n` is partition `n` of the task topic; the tasks of one sub-topology are consecutive.
 
 use crate::Error;
-use crate::topology::{ChangelogSource, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan};
+use crate::topology::{ChangelogSource, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -177,7 +177,7 @@ impl Counts {
                 for group in &sub.copartitioned {
                     changed |= Self::copartition(sub, group, plan, &mut known);
                 }
-                for source in &sub.sources {
+                for source in records(sub) {
                     if !known.contains_key(&source.topic)
                         && !sub.copartitioned.iter().any(|group| group.iter().any(|at| sub.sources[*at] == *source))
                         && let Some(count) = upstream(plan, &known, &source.topic)
@@ -193,7 +193,7 @@ impl Counts {
         }
         let mut tasks = Vec::new();
         for sub in &plan.sub_topologies {
-            for source in &sub.sources {
+            for source in records(sub) {
                 if !known.contains_key(&source.topic) {
                     problems.push(format!(
                         "the partition count of {:?} can't be derived: it feeds itself; give it one with repartition(partitions)",
@@ -203,9 +203,12 @@ impl Counts {
                 }
             }
             Self::check_copartitioned(sub, &known, problems);
-            tasks.push(sub.sources.iter().map(|source| known[&source.topic]).max().unwrap_or(1));
+            tasks.push(records(sub).map(|source| known[&source.topic]).max().unwrap_or(1));
         }
         for (sub, tasks) in plan.sub_topologies.iter().zip(&tasks) {
+            // Every task takes commands.
+            let control = sub.sources.iter().filter(|source| matches!(source.topic, TopicRef::Control(_)));
+            known.extend(control.map(|source| (source.topic.clone(), *tasks)));
             for output in &sub.outputs {
                 match output {
                     TopicRef::Changelog(_) => {
@@ -215,7 +218,7 @@ impl Counts {
                         let count = known.entry(output.clone()).or_insert(*tasks);
                         *count = (*count).max(*tasks);
                     }
-                    TopicRef::External(_) | TopicRef::Repartition(_) => {}
+                    TopicRef::External(_) | TopicRef::Repartition(_) | TopicRef::Control(_) => {}
                 }
             }
         }
@@ -283,12 +286,16 @@ fn kind_of(sub: &SubTopologyPlan, topic: &TopicRef) -> StoreKind {
     sub.stores.iter().find(logs).map_or(StoreKind::KeyValue, |store| store.kind)
 }
 
+/// The sources of a sub-topology that records come from.
+fn records(sub: &SubTopologyPlan) -> impl Iterator<Item = &SourcePlan> {
+    sub.sources.iter().filter(|source| !matches!(source.topic, TopicRef::Control(_)))
+}
+
 fn upstream(plan: &TopologyPlan, known: &BTreeMap<TopicRef, i32>, topic: &TopicRef) -> Option<i32> {
     let writers = plan.sub_topologies.iter().filter(|sub| sub.outputs.contains(topic));
     let counts: Option<Vec<i32>> = writers
         .map(|sub| {
-            let sources: Option<Vec<i32>> =
-                sub.sources.iter().map(|source| known.get(&source.topic).copied()).collect();
+            let sources: Option<Vec<i32>> = records(sub).map(|source| known.get(&source.topic).copied()).collect();
             sources.and_then(|counts| counts.into_iter().max())
         })
         .collect();
@@ -301,13 +308,14 @@ fn topic_text(topic: &TopicRef) -> String {
         TopicRef::Repartition(name) => format!("repartition topic {name}"),
         TopicRef::Changelog(name) => format!("changelog {name}"),
         TopicRef::View(name) => format!("view {name}"),
+        TopicRef::Control(name) => format!("control topic {name}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::{SourcePlan, StorePlan};
+    use crate::topology::StorePlan;
 
     fn source(topic: TopicRef) -> SourcePlan {
         SourcePlan { topic, partitions: None, synchronized: true }

@@ -3,6 +3,7 @@
 //! Invariant: threads count in plain integers and add to the counters once a turn; nothing here is called per record.
 
 use crate::Error;
+use crate::task::ParkingCounts;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -43,6 +44,11 @@ pub struct RuntimeMetrics {
     pub purged_records: IntCounter,
     /// Purges of repartition topics that failed and are tried again.
     pub purge_failures: IntCounter,
+    /// Keys that are parked now, by task.
+    pub parked_keys: IntGaugeVec,
+    /// Records that are parked now, by task.
+    pub parked_records: IntGaugeVec,
+    parking: IntCounterVec,
     aborts: IntCounterVec,
     skipped: IntCounterVec,
     errors: IntCounterVec,
@@ -84,6 +90,11 @@ impl RuntimeMetrics {
             purge_failures: make
                 .counter("purge_failures_total", "Purges of repartition topics that failed and are tried again")
                 .map_err(failed)?,
+            parked_keys: make.gauges("parked_keys", "Keys that are parked", &["task"]).map_err(failed)?,
+            parked_records: make.gauges("parked_records", "Records that are parked", &["task"]).map_err(failed)?,
+            parking: make
+                .counters("parking_records_total", "Records parked, released and discarded", &["task", "what"])
+                .map_err(failed)?,
             aborts: make.counters("aborts_total", "Transactions aborted", &["reason"]).map_err(failed)?,
             skipped: make.counters("skipped_records_total", "Records left out", &["reason"]).map_err(failed)?,
             errors: make.counters("errors_total", "Errors", &["kind"]).map_err(failed)?,
@@ -100,6 +111,30 @@ impl RuntimeMetrics {
     /// Records were left out.
     pub fn skip(&self, reason: &str, records: u64) {
         self.skipped.with_label_values(&[reason]).inc_by(records);
+    }
+
+    /// What a task has parked, released and discarded in committed transactions, and what is parked in it now.
+    pub fn parking(&self, task: &str, counts: ParkingCounts) {
+        let ParkingCounts { parked, released, discarded, keys, records } = counts;
+        for (what, count) in [("parked", parked), ("released", released), ("discarded", discarded)] {
+            if count > 0 {
+                self.parking.with_label_values(&[task, what]).inc_by(count);
+            }
+        }
+        self.parked_keys.with_label_values(&[task]).set(keys as i64);
+        self.parked_records.with_label_values(&[task]).set(records as i64);
+    }
+
+    /// How many records of a task were `parked`, `released` or `discarded`.
+    pub fn parking_total(&self, task: &str, what: &str) -> u64 {
+        self.parking.with_label_values(&[task, what]).get()
+    }
+
+    /// A task is no longer this process's.
+    pub fn forget_parking(&self, task: &str) {
+        // It is an error where there was none: nothing was parked then.
+        let _ = self.parked_keys.remove_label_values(&[task]);
+        let _ = self.parked_records.remove_label_values(&[task]);
     }
 
     /// An error happened.

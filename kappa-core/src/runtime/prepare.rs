@@ -71,7 +71,7 @@ fn spec(topic: &TopicLayout, settings: &Settings) -> TopicSpec {
             (CleanupPolicy::Compact, vec![("min.compaction.lag.ms", with_margin(history_ms))])
         }
         (TopicRef::Changelog(_) | TopicRef::View(_), _) => (CleanupPolicy::Compact, vec![]),
-        (TopicRef::Repartition(_), _) => {
+        (TopicRef::Repartition(_) | TopicRef::Control(_), _) => {
             (CleanupPolicy::Delete, vec![("retention.ms", "-1".into()), ("segment.bytes", "52428800".into())])
         }
         (TopicRef::External(_), _) => (CleanupPolicy::Delete, vec![]),

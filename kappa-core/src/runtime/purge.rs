@@ -69,7 +69,7 @@ impl Purger {
     ) -> Option<Self> {
         let interval_ms = settings.repartition_purge_interval_ms;
         let mut sources = layout.sub_topologies.iter().flat_map(|sub| &sub.sources);
-        let any = sources.any(|source| matches!(source.reference, TopicRef::Repartition(_)));
+        let any = sources.any(|source| matches!(source.reference, TopicRef::Repartition(_) | TopicRef::Control(_)));
         (interval_ms > 0 && any).then(|| Self {
             log: Arc::clone(log),
             shared: Arc::clone(shared),

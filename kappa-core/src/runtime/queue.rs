@@ -56,6 +56,8 @@ pub(crate) struct SourceQueue {
     pub(crate) paused: bool,
     /// A repartition topic: what is committed of it is deleted.
     pub(crate) is_purged: bool,
+    /// Its records are commands: their timestamps mean nothing.
+    pub(crate) is_control: bool,
     /// The time that the head goes by, where it had to be extracted.
     head_time_ms: Cell<Option<i64>>,
     end: Option<i64>,
@@ -82,6 +84,7 @@ impl SourceQueue {
             committed_time_ms: time_ms,
             paused: false,
             is_purged: false,
+            is_control: false,
             head_time_ms: Cell::new(None),
             end: None,
             segments: VecDeque::new(),
@@ -157,7 +160,7 @@ impl SourceQueue {
     pub(crate) fn advance(&mut self, offset: i64, timestamp_ms: i64) {
         self.head_time_ms.set(None);
         self.position = offset + 1;
-        if timestamp_ms >= 0 && self.time_ms.is_none_or(|time| time < timestamp_ms) {
+        if timestamp_ms >= 0 && self.time_ms.is_none_or(|time| time < timestamp_ms) && !self.is_control {
             self.time_ms = Some(timestamp_ms);
         }
         let Some(segment) = self.segments.front_mut() else { return };

@@ -104,16 +104,21 @@ impl Task {
                 self.processor.process(*source, &SourceRecord { view, headers: headers.clone() }, out)
             };
             if let Err(error) = result {
+                let error = error.of_record(*source, offset);
                 let (topic, partition) = (&*queue.partition.topic, queue.partition.partition);
                 let left_out =
                     |reason, operator| LeftOut { topic, partition, view, headers: &headers, reason, operator };
                 match error {
                     ProcessError::Undecodable { part, reason } => {
-                        left_out(format!("{part} can't be used: {reason}"), "").treat(policies.bad, out)?;
-                        done.skipped += 1;
+                        let reason = format!("{part} can't be used: {reason}");
+                        let record = SourceRecord { view, headers: headers.clone() };
+                        if !self.processor.park(*source, &record, "", &reason).map_err(Error::from)? {
+                            left_out(reason, "").treat(policies.bad, out)?;
+                            done.skipped += 1;
+                        }
                     }
                     ProcessError::Operator { operator, reason } => {
-                        let fails = *policies.failed.choice == BadRecords::Fail;
+                        let fails = *policies.failed.choice == BadRecords::Fail && !self.processor.parks();
                         let undone = fails
                             || self.failing.contains_key(&(*source, offset))
                             || self.processor.undo(out).map_err(Error::from)?;
@@ -121,8 +126,11 @@ impl Task {
                             let source = *source;
                             return Err(self.fails_again(source, offset, operator, reason));
                         }
-                        left_out(reason, &operator).treat(policies.failed, out)?;
-                        done.failed += 1;
+                        let record = SourceRecord { view, headers: headers.clone() };
+                        if !self.processor.park(*source, &record, &operator, &reason).map_err(Error::from)? {
+                            left_out(reason, &operator).treat(policies.failed, out)?;
+                            done.failed += 1;
+                        }
                     }
                     error => return Err(self.blame(error, policies)),
                 }
@@ -137,7 +145,7 @@ impl Task {
     pub(crate) fn blame(&mut self, error: ProcessError, policies: &Policies<'_>) -> Failure {
         match error {
             ProcessError::Call { source_index, offset, operator, reason } => {
-                if *policies.failed.choice != BadRecords::Fail {
+                if *policies.failed.choice != BadRecords::Fail || self.processor.parks() {
                     return self.fails_again(source_index, offset, operator, reason);
                 }
                 let of = self.sources.iter().find(|(source, _)| *source == source_index);

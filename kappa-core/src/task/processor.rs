@@ -1,7 +1,7 @@
 //! The boundary between a topology and what drives it: production threads, the test driver and the
 //! simulator all call the same three steps.
 
-use super::{CallRunner, Globals, Output};
+use super::{CallRunner, Globals, Output, ParkingCounts};
 use crate::log::{Headers, RecordView};
 use crate::topology::{TopologyDescription, TopologyPlan};
 use kappa_state::{ManagedStore, StateBackend, StateError};
@@ -104,6 +104,19 @@ pub enum ProcessError {
     State(#[from] StateError),
 }
 
+impl ProcessError {
+    /// The error as that of record `offset` of source `source`, where a call for this very record has failed.
+    #[must_use]
+    pub fn of_record(self, source: usize, offset: i64) -> Self {
+        match self {
+            Self::Call { source_index, offset: of, operator, reason } if (source_index, of) == (source, offset) => {
+                Self::Operator { operator, reason }
+            }
+            other => other,
+        }
+    }
+}
+
 /// The fused operators and the stores of one task.
 ///
 /// The driver's order within one transaction: `process` any number of times, then `flush`; then the
@@ -117,6 +130,29 @@ pub trait TaskProcessor: Send {
     /// transaction must be aborted. Only for tasks made with [`TaskScope::undo_records`]. The stream time stays.
     fn undo(&mut self, _out: &mut Output) -> Result<bool, StateError> {
         Ok(false)
+    }
+
+    /// Whether records that fail can be parked: see [`park`](Self::park). Then [`undo`](Self::undo) is there, whatever was asked for.
+    fn parks(&self) -> bool {
+        false
+    }
+
+    /// Parks a record that has failed and been taken back, or can't be decoded (`operator` is empty then); false where that can't
+    /// be done: what becomes of it is for the driver to say then.
+    fn park(
+        &mut self,
+        _source: usize,
+        _record: &SourceRecord<'_>,
+        _operator: &str,
+        _reason: &str,
+    ) -> Result<bool, StateError> {
+        Ok(false)
+    }
+
+    /// What was parked and released since the last call, but for what was aborted, and what is parked now; `None` for a task that
+    /// does not park.
+    fn take_parking(&mut self) -> Option<ParkingCounts> {
+        None
     }
 
     /// Passes on what the stores' buffers hold back (Kafka Streams: cache flush), upstream stores first,

@@ -63,7 +63,7 @@ pub type ChangelogRecord = (Vec<u8>, Option<Vec<u8>>, i64);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TestDriver {
-    world: Rc<RefCell<World>>,
+    pub(super) world: Rc<RefCell<World>>,
 }
 
 impl TestDriver {

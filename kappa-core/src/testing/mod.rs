@@ -2,6 +2,7 @@
 
 mod driver;
 mod error;
+mod parking;
 mod queues;
 mod recording;
 mod store;

@@ -28,7 +28,7 @@ pub(super) struct Logged {
 
 pub(super) struct World {
     pub(super) topology: Topology,
-    tasks: Vec<Task>,
+    pub(super) tasks: Vec<Task>,
     pub(super) options: TestOptions,
     queues: Queues,
     globals: Globals,
@@ -44,7 +44,7 @@ pub(super) struct World {
     sequence: u64,
 }
 
-struct Task {
+pub(super) struct Task {
     name: String,
     sub_topology: usize,
     plan: SubTopologyPlan,
@@ -52,7 +52,7 @@ struct Task {
     topics: Vec<OutputTopic>,
     /// Where its stores live; a task that moves gets a new one.
     state: MemoryBackend,
-    processor: Box<dyn TaskProcessor>,
+    pub(super) processor: Box<dyn TaskProcessor>,
     out: Output,
     /// What it knew of time at the last commit: kept beside the committed offsets.
     times: Vec<i64>,
@@ -81,7 +81,11 @@ impl World {
         }
         let counts = partition_counts(&plan.sub_topologies);
         let partitions = world.options.partitions;
-        let count = |topic: &TopicRef| counts.get(topic).copied().unwrap_or(partitions);
+        let count = |topic: &TopicRef| match topic {
+            // As many as there are tasks.
+            TopicRef::Control(_) => 0,
+            topic => counts.get(topic).copied().unwrap_or(partitions),
+        };
         for letters in [&world.options.bad_records, &world.options.failed_records] {
             if let BadRecords::DeadLetter(topic) = letters {
                 world.written.entry(TopicRef::External(topic.clone())).or_default();
@@ -265,7 +269,7 @@ impl World {
                 Recorded::AdvanceMs(by_ms) => self.advance(*by_ms)?,
                 Recorded::Commit => self.commit()?,
                 Recorded::Record { topic, partition, timestamp_ms, key, value, headers } => {
-                    let topic = TopicRef::External(topic.clone());
+                    let topic = self.input_named(topic);
                     self.reads(&topic)?;
                     let header = |header: &RecordedHeader| Header {
                         name: header.name.as_str().into(),
@@ -287,6 +291,16 @@ impl World {
         Ok(())
     }
 
+    /// Tells a task what the wall clock shows.
+    pub(super) fn advance_task(&mut self, index: usize) -> Result<bool, TestError> {
+        let task = &mut self.tasks[index];
+        task.processor.advance(self.now_ms, &mut task.out).map_err(|source| {
+            let task = self.tasks[index].name.clone();
+            self.abort(index);
+            TestError::Clock { task, source }
+        })
+    }
+
     /// Puts a record in front of the task that reads it.
     fn queue(&mut self, topic: &TopicRef, record: Stored) {
         let offset = self.queues.end(topic, record.partition);
@@ -303,12 +317,7 @@ impl World {
         self.recorded.push(Recorded::AdvanceMs(by_ms));
         self.now_ms += by_ms;
         for index in 0..self.tasks.len() {
-            let task = &mut self.tasks[index];
-            if let Err(source) = task.processor.advance(self.now_ms, &mut task.out) {
-                let task = task.name.clone();
-                self.abort(index);
-                return Err(TestError::Clock { task, source });
-            }
+            self.advance_task(index)?;
             self.after(index)?;
         }
         self.drain()?;
@@ -359,14 +368,14 @@ impl World {
         }
     }
 
-    fn drain(&mut self) -> Result<(), TestError> {
+    pub(super) fn drain(&mut self) -> Result<(), TestError> {
         while let Some((topic, offset, record)) = self.queues.pop() {
             for index in 0..self.tasks.len() {
                 let task = &mut self.tasks[index];
                 let source = task.plan.sources.iter().position(|source| source.topic == topic);
                 let (Some(source), true) = (source, task.partition == record.partition) else { continue };
                 if let Err(error) = task.process(source, offset, &record) {
-                    self.leave_out(index, &topic, offset, &record, error)?;
+                    self.leave_out(index, source, &topic, offset, &record, error)?;
                 }
                 self.after(index)?;
             }
@@ -378,11 +387,13 @@ impl World {
     fn leave_out(
         &mut self,
         index: usize,
+        source: usize,
         topic: &TopicRef,
         offset: i64,
         record: &Stored,
         error: ProcessError,
     ) -> Result<(), TestError> {
+        let error = error.of_record(source, offset);
         let policies = Policies {
             bad: policy(&self.options.bad_records, BAD_LETTERS, "kappa.BadRecord"),
             failed: policy(&self.options.failed_records, FAILED_LETTERS, "kappa.FailedRecord"),
@@ -392,7 +403,9 @@ impl World {
             ProcessError::Undecodable { part, reason } => {
                 (policies.bad, format!("{part} can't be used: {reason}"), "", "bad_record")
             }
-            ProcessError::Operator { operator, reason } if *policies.failed.choice == BadRecords::Fail => {
+            ProcessError::Operator { operator, reason }
+                if *policies.failed.choice == BadRecords::Fail && !task.processor.parks() =>
+            {
                 (policies.failed, reason.clone(), operator.as_str(), "failed_record")
             }
             ProcessError::Operator { operator, reason } if task.processor.undo(&mut task.out)? => {
@@ -401,9 +414,12 @@ impl World {
             _ => (Policy { choice: &BadRecords::Fail, ..policies.failed }, String::new(), "", ""),
         };
         let (topic, partition) = (display(topic), record.partition);
-        let source = record.as_source(offset);
+        let record_read = record.as_source(offset);
+        if !counted.is_empty() && task.processor.park(source, &record_read, operator, &reason)? {
+            return Ok(());
+        }
         let left_out =
-            LeftOut { topic: &topic, partition, view: source.view, headers: &record.headers, reason, operator };
+            LeftOut { topic: &topic, partition, view: record_read.view, headers: &record.headers, reason, operator };
         if left_out.treat(policy, &mut task.out).is_err() {
             self.abort(index);
             return Err(TestError::Process { topic, partition, offset, source: error });
@@ -413,7 +429,7 @@ impl World {
     }
 
     /// A task has done something: it is committed, or at least what it wrote can be read.
-    fn after(&mut self, index: usize) -> Result<(), TestError> {
+    pub(super) fn after(&mut self, index: usize) -> Result<(), TestError> {
         self.count_dropped(index);
         let commit = self.tasks[index].processor.take_commit_request() || self.options.commit_every_record;
         match commit {

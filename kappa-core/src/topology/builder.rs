@@ -2,10 +2,12 @@
 
 use super::assembly::Assembly;
 use super::graph::{Graph, Kind, SharedGraph};
+use super::parking;
 use super::planner::{SubTopology, sub_topologies};
 use super::{GlobalPlan, TopicRef, TopologyDescription, TopologyError, TopologyPlan, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, GlobalKTable, KStream, KTable};
+use crate::parking::wrap;
 use crate::processor::{SessionHandle, StoreHandle, StoredWindows, VersionedHandle, WindowHandle};
 use crate::task::{ProcessError, Program, TaskProcessor, TaskScope};
 use kappa_state::StateError;
@@ -259,7 +261,10 @@ impl TopologyBuilder {
         if let Some(error) = graph.errors.first() {
             return Err(error.clone());
         }
-        let subs = sub_topologies(&graph)?;
+        let mut subs = sub_topologies(&graph)?;
+        if graph.parks {
+            parking::extend(&graph, &mut subs)?;
+        }
         let mut views: Vec<String> = graph.nodes.iter().filter_map(|node| view(&node.kind)).collect();
         views.sort();
         views.dedup();
@@ -336,8 +341,14 @@ impl Topology {
         sub_topology: usize,
         scope: &TaskScope<'_>,
     ) -> Result<Box<dyn TaskProcessor>, StateError> {
-        let task = Assembly::task(&self.inner.graph, &self.inner.subs[sub_topology], scope)?;
-        Ok(Box::new(task))
+        let Inner { graph, subs, .. } = &*self.inner;
+        let sub = &subs[sub_topology];
+        if !graph.parks {
+            return Ok(Box::new(Assembly::task(graph, sub, scope)?));
+        }
+        let (calls, globals) = (Arc::clone(&scope.calls), scope.globals.clone());
+        let undoing = TaskScope { undo_records: true, calls, globals, ..*scope };
+        wrap(Box::new(Assembly::task(graph, sub, &undoing)?), parking::parking(sub), scope)
     }
 
     /// The topology as text, in the very form of Kafka Streams' `Topology.describe()`, for which there are visualisers.

@@ -5,7 +5,7 @@
 
 use super::graph::{Graph, Kind, NodeId};
 use super::planner::SubTopology;
-use super::{StoreKind, TopicRef, TopologyDiff, TopologyPlan, describe, mermaid, svg};
+use super::{StoreKind, TopicRef, TopologyDiff, TopologyPlan, describe, mermaid, parking, svg};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -131,7 +131,10 @@ impl TopologyDescription {
             })
             .collect();
         global_stores.sort_by(|a, b| a.topic.cmp(&b.topic));
-        let sub_topologies = subs.iter().map(|sub| sub_topology(graph, sub)).collect();
+        let mut sub_topologies: Vec<SubTopologyDescription> = subs.iter().map(|sub| sub_topology(graph, sub)).collect();
+        if graph.parks {
+            sub_topologies.iter_mut().for_each(parking::describe);
+        }
         Self { fingerprint: plan.fingerprint.clone(), sub_topologies, global_stores }
     }
 

@@ -4,6 +4,7 @@
 //! new version of the application, but not what stored bytes mean.
 
 use super::graph::{Graph, Kind, NodeId};
+use super::parking;
 use super::planner::{SubTopology, display};
 use std::fmt::Write;
 
@@ -25,6 +26,7 @@ pub(crate) fn fingerprint(graph: &Graph, subs: &[SubTopology]) -> String {
         .collect();
     globals.sort();
     text.extend(globals);
+    text.extend(graph.parks.then(parking::line));
     format!("{:032x}", fnv1a(text.as_bytes()))
 }
 

@@ -143,6 +143,8 @@ pub(crate) struct Graph {
     pub(crate) holds: Vec<(NodeId, i64)>,
     /// After how long without a record time goes on by the clock, ms.
     pub(crate) idle_timeout_ms: Option<i64>,
+    /// Failed records are parked.
+    pub(crate) parks: bool,
     /// Children of processors by the names that processors know them by.
     pub(crate) child_names: Vec<(NodeId, String)>,
     /// What wraps operators.

@@ -13,6 +13,7 @@ mod error;
 mod fingerprint;
 mod graph;
 mod mermaid;
+mod parking;
 mod plan;
 mod planner;
 mod quiet;
@@ -28,6 +29,7 @@ pub use description::{
 pub use diff::{ChangeKind, TopologyChange, TopologyDiff, Verdict};
 pub use error::TopologyError;
 pub(crate) use graph::{Erased, Global, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex};
+pub use parking::{parking_control, parking_store};
 pub use plan::{
     ChangelogSource, GlobalPlan, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan,
 };

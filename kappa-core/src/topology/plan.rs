@@ -19,6 +19,8 @@ pub enum TopicRef {
     Changelog(String),
     /// The physical output of a view: `<application id>-<view>-view`.
     View(String),
+    /// What a sub-topology takes commands from: `<application id>-<sub-topology>-control`.
+    Control(String),
 }
 
 impl TopicRef {
@@ -29,6 +31,7 @@ impl TopicRef {
             Self::Repartition(name) => format!("{application_id}-{name}-repartition"),
             Self::Changelog(store) => format!("{application_id}-{store}-changelog"),
             Self::View(view) => format!("{application_id}-{view}-view"),
+            Self::Control(name) => format!("{application_id}-{name}-control"),
         }
     }
 }
@@ -96,7 +99,7 @@ pub struct SubTopologyPlan {
     pub sources: Vec<SourcePlan>,
     /// The topics it writes, sorted by [`TopicRef`], changelogs included.
     pub outputs: Vec<TopicRef>,
-    /// Its stores, sorted by name.
+    /// Its stores, sorted by name; the one of parked records is the last.
     pub stores: Vec<StorePlan>,
     /// Sets of sources (indices) that must have the same number of partitions: co-partitioning.
     pub copartitioned: Vec<Vec<usize>>,

@@ -90,7 +90,10 @@ fn name(graph: &Graph, stores: &[StoreIndex], sources: &[SourcePlan]) -> String 
     match (stores.first(), sources.first().map(|source| &source.topic)) {
         (Some(store), _) => graph.stores[*store].name.clone(),
         (None, Some(TopicRef::Repartition(name))) => format!("{name}-repartition"),
-        (None, Some(TopicRef::External(name) | TopicRef::Changelog(name) | TopicRef::View(name))) => {
+        (
+            None,
+            Some(TopicRef::External(name) | TopicRef::Changelog(name) | TopicRef::View(name) | TopicRef::Control(name)),
+        ) => {
             format!("{name}-source")
         }
         (None, None) => "nothing".to_owned(),
@@ -131,6 +134,7 @@ pub(crate) fn display(topic: &TopicRef) -> String {
         TopicRef::Repartition(name) => format!("{name}-repartition"),
         TopicRef::Changelog(name) => format!("{name}-changelog"),
         TopicRef::View(name) => format!("{name}-view"),
+        TopicRef::Control(name) => format!("{name}-control"),
     }
 }
 

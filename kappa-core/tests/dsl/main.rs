@@ -8,6 +8,8 @@ mod errors;
 mod foreign_keys;
 mod global_tables;
 mod laziness;
+mod parking;
+mod parking_moves;
 mod plans;
 mod processor_windows;
 mod processors;

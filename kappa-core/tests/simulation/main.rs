@@ -16,6 +16,7 @@ mod judge;
 mod knobs;
 mod moment;
 mod oracle;
+mod parking;
 mod probe;
 mod random;
 mod regressions;

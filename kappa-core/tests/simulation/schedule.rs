@@ -75,6 +75,7 @@ impl World {
         let at = self.random.borrow_mut().index(knobs.instances);
         match choice {
             0 => self.turn_of(at),
+            1 if self.is_fed => self.stir_parked(),
             1 => self.feed(),
             2 => self.pass(self.random.borrow_mut().between(1, 25)),
             3 => self.restart(at),
@@ -203,13 +204,16 @@ impl World {
     fn settle(&self) {
         self.chaos.set(false);
         let (mut until_ms, mut before) = (self.now_ms() + STUCK_MS, 0);
-        let mut round = 0;
+        let (mut round, mut released) = (0, self.controls.is_empty());
         while !self.is_over() {
             round += 1;
             self.round(if round < 100 { 20 } else { 200 });
             let through = round % 4 == 0 && self.oracle.borrow_mut().is_through(&self.log, APPLICATION);
             if through && self.log.open_transactions().is_empty() {
-                break;
+                if std::mem::replace(&mut released, true) {
+                    break;
+                }
+                self.release_parked();
             }
             let offsets = self.log.group(APPLICATION).map(|group| group.offsets).unwrap_or_default();
             let committed: i64 = offsets.values().map(|committed| committed.offset).sum();

@@ -5,6 +5,7 @@
 use crate::job::APPLICATION;
 use crate::judge::Judge;
 use crate::knobs::Knobs;
+use crate::parking::{is_released, mended};
 use crate::random::Random;
 use crate::stories::Story;
 use kappa_core::codec::bytes;
@@ -54,7 +55,7 @@ impl Semantics {
             .map(|number| {
                 time_ms += if random.below(12) == 0 { random.between(0, 60) } else { random.between(0, 6) };
                 let value = (random.below(10) > 0).then(|| {
-                    let failing = story.fails && random.below(8) == 0;
+                    let failing = (story.fails || story.parks) && random.below(8) == 0;
                     format!("{}{number}", if failing { "!" } else { "v" }).into_bytes()
                 });
                 Fed {
@@ -72,7 +73,7 @@ impl Semantics {
         let mut judge = Self { story, at_once, partitions, sources, fed, expected, letters: Vec::new() };
         judge.letters = judge.fed.iter().filter_map(|fed| judge.failing(fed)).collect();
         judge.letters.sort();
-        judge.expected = judge.ask_driver();
+        judge.expected = mended(|| judge.ask_driver());
         judge
     }
 
@@ -200,7 +201,8 @@ impl Judge for Semantics {
     }
 
     fn check(&mut self, log: &EmbeddedLog, group: &str) -> Result<(), String> {
-        let (found, through) = (Self::histories(log), self.is_through(log, group));
+        let ends = !self.story.parks || is_released();
+        let (found, through) = (Self::histories(log), ends && self.is_through(log, group));
         let show = |records: &[(Option<Vec<u8>>, i64)]| {
             let text =
                 |value: &Option<Vec<u8>>| value.as_deref().map(String::from_utf8_lossy).map(|text| text.into_owned());

@@ -1,5 +1,6 @@
 //! The applications of [`semantics`](crate::semantics): one operator each that keeps time, state or calls of its own.
 
+use crate::parking::is_mended;
 use crate::semantics::{INPUTS, RESULT};
 use kappa_core::codec::{i64_be, session_windowed, time_windowed, utf8};
 use kappa_core::dsl::{AsyncOptions, CallError, JoinWindows, KStream, Suppressed};
@@ -19,6 +20,8 @@ pub(crate) struct Story {
     pub(crate) compacts: bool,
     /// Records whose values begin with `!` fail.
     pub(crate) fails: bool,
+    /// Records whose values begin with `!` fail until they are mended, and are parked with their keys.
+    pub(crate) parks: bool,
     /// Records go through topics of the application's own, where those of several tasks have no order: only where each key ends
     /// is decided by the input.
     pub(crate) regroups: bool,
@@ -27,7 +30,7 @@ pub(crate) struct Story {
 }
 
 const fn story(name: &'static str, inputs: usize, topology: fn() -> Topology, compacts: bool) -> Story {
-    Story { name, inputs, topology, compacts, fails: false, regroups: false, at_once: false }
+    Story { name, inputs, topology, compacts, fails: false, parks: false, regroups: false, at_once: false }
 }
 
 pub(crate) const STORIES: &[Story] = &[
@@ -40,6 +43,9 @@ pub(crate) const STORIES: &[Story] = &[
     story("versioned table", 2, versioned, false),
     story("calls", 1, calls, false),
     Story { fails: true, ..story("dead letters", 1, dead_letters, true) },
+    Story { parks: true, ..story("parked keys", 1, parked_keys, true) },
+    Story { parks: true, ..story("parked keys of calls", 1, parked_calls, false) },
+    Story { parks: true, ..story("keys parked behind a repartition topic", 1, parked_behind, true) },
     story("suppress until the window closes", 1, suppress_until_close, false),
     Story { at_once: true, ..story("suppress for a time", 1, suppress_for_a_time, false) },
     story("cogroup", 2, cogroup, true),
@@ -198,7 +204,11 @@ fn foreign_keys() -> Topology {
     build(app)
 }
 
-struct Picky;
+/// Fails on some records, always or until they are mended.
+#[derive(Clone, Copy)]
+struct Picky {
+    mends: bool,
+}
 
 impl Processor<String, String> for Picky {
     type Key = String;
@@ -210,7 +220,9 @@ impl Processor<String, String> for Picky {
         cx: &mut ProcessorContext<'_, '_, String, String>,
     ) -> Result<(), ProcessError> {
         match record.value()? {
-            Some(value) if value.starts_with('!') => Err(cx.error("as the story wants")),
+            Some(value) if value.starts_with('!') && !(self.mends && is_mended()) => {
+                Err(cx.error("as the story wants"))
+            }
             _ => Ok(()),
         }
     }
@@ -221,6 +233,37 @@ fn dead_letters() -> Topology {
     let mut app = Topology::builder();
     let input = left(&mut app);
     input.group_by_key().aggregate("sums", utf8(), String::new, append).to(RESULT);
-    let _ = input.process("picky", &[], || Picky);
+    let _ = input.process("picky", &[], || Picky { mends: false });
+    build(app)
+}
+
+/// As [`dead_letters`], but what fails is parked with its key.
+fn parked_keys() -> Topology {
+    let mut app = Topology::builder();
+    app.park_failed_keys();
+    let input = left(&mut app);
+    input.group_by_key().aggregate("sums", utf8(), String::new, append).to(RESULT);
+    let _ = input.process("picky", &[], || Picky { mends: true });
+    build(app)
+}
+
+fn parked_calls() -> Topology {
+    let mut app = Topology::builder();
+    app.park_failed_keys();
+    let calls = left(&mut app).map_values_async(AsyncOptions::default(), |_, value: String| {
+        let fails = value.starts_with('!') && !is_mended();
+        async move { if fails { Err(CallError::fatal("as the story wants")) } else { Ok(format!("{value}?")) } }
+    });
+    calls.with_value_codec(utf8()).to(RESULT);
+    build(app)
+}
+
+fn parked_behind() -> Topology {
+    let mut app = Topology::builder();
+    app.park_failed_keys();
+    let behind = left(&mut app).repartition("behind");
+    let tasted = behind.process("picky", &[], || Picky { mends: true });
+    let _ = tasted;
+    behind.group_by_key().aggregate("sums", utf8(), String::new, append).to(RESULT);
     build(app)
 }

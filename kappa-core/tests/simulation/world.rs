@@ -22,6 +22,7 @@ use kappa_core::log::{CleanupPolicy, Log, SharedLog, TopicPartition, TopicSpec};
 use kappa_core::runtime::machines::{Machine, Part, Started, start};
 use kappa_core::runtime::{AppLayout, Rules};
 use kappa_core::task::Program;
+use kappa_core::topology::TopicRef;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -63,6 +64,8 @@ pub(crate) struct World {
     pub(crate) oracle: RefCell<Box<dyn Judge>>,
     /// The input is there from the beginning, and no more of it comes.
     pub(crate) is_fed: bool,
+    /// Topics that parking commands go to, with the source that is parked there.
+    pub(crate) controls: Vec<(String, String)>,
     /// Troubles happen.
     pub(crate) chaos: Cell<bool>,
     pub(crate) fed: Cell<u64>,
@@ -108,9 +111,11 @@ impl World {
                 (Arc::new((story.topology)()), Box::new(judge))
             }
         };
+        crate::parking::begin();
         let world = Rc::new(Self {
             rules,
             is_fed: story.is_some(),
+            controls: controls(&*program),
             seam: Arc::new(Probe { log: log.clone() }),
             program,
             instances: RefCell::new((0..knobs.instances).map(Instance::new).collect()),
@@ -357,4 +362,18 @@ impl World {
         let checked = self.oracle.borrow_mut().check(&self.log, APPLICATION);
         self.check(checked);
     }
+}
+
+/// The control topics of an application, with a source of each sub-topology as commands name it.
+fn controls(program: &dyn Program) -> Vec<(String, String)> {
+    let sources =
+        program.plan().sub_topologies.iter().flat_map(|sub| sub.sources.iter().map(move |source| (sub, source)));
+    let controls = sources.filter(|(_, source)| matches!(source.topic, TopicRef::Control(_)));
+    controls
+        .map(|(sub, source)| {
+            let first = sub.sources.first().map(|first| first.topic.physical(APPLICATION)).unwrap_or_default();
+            let named = first.strip_prefix(&format!("{APPLICATION}-")).map_or(first.clone(), str::to_owned);
+            (source.topic.physical(APPLICATION), named)
+        })
+        .collect()
 }

@@ -334,12 +334,11 @@ impl Worker {
         }
         for task in self.tasks.values_mut() {
             self.output.retarget(&task.outputs, task.id.partition);
-            let done = task.processor.advance(now_ms, &mut self.output).map_err(|error| task.failed("clock", error));
-            task.touched |= done.map_err(Setback::Fatal)?;
-            if !rests || !task.is_drained() {
-                continue;
+            let mut done = task.processor.advance(now_ms, &mut self.output);
+            if rests && task.is_drained() {
+                done = done.and_then(|any| Ok(task.processor.rest(now_ms, &mut self.output)? || any));
             }
-            match task.processor.rest(now_ms, &mut self.output) {
+            match done {
                 Ok(done) => task.touched |= done,
                 Err(error @ ProcessError::Call { .. }) => {
                     let failure = task.blame(error, &Policies::new(&self.settings, dead_letters));

@@ -72,6 +72,9 @@ impl Worker {
     pub(super) fn flush_stores(&mut self, now_ms: i64) -> Result<(), Error> {
         let mut tail = 0;
         for task in self.tasks.values_mut() {
+            if let Some(counts) = task.processor.take_parking() {
+                self.shared.metrics.parking(&task.name, counts);
+            }
             for index in 0..task.processor.store_count() {
                 let store = task.processor.store(index);
                 store.flush(now_ms, false)?;

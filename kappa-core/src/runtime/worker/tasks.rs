@@ -56,7 +56,8 @@ impl Worker {
             let token = token as u32;
             assignments.push(Assignment { partition: partition.clone(), start: start(committed), token });
             let mut queue = SourceQueue::new(partition, token, committed, time_ms, now_ms);
-            queue.is_purged = matches!(sub.sources[source].reference, TopicRef::Repartition(_));
+            queue.is_control = matches!(sub.sources[source].reference, TopicRef::Control(_));
+            queue.is_purged = queue.is_control || matches!(sub.sources[source].reference, TopicRef::Repartition(_));
             if let (true, Some(offset)) = (queue.is_purged, committed) {
                 self.shared.confirmed.note(ready.incarnation, &queue.partition, offset);
             }
@@ -124,6 +125,7 @@ impl Worker {
             self.tokens[*token as usize] = None;
         }
         let unassigned = self.fetch.unassign(&tokens);
+        self.shared.metrics.forget_parking(&task.name);
         drop(task);
         self.shared.release(number);
         self.shared.metrics.tasks_running.dec();

@@ -184,6 +184,10 @@ fn topics(older: &Topics, newer: &Topics, does: &str, changes: &mut Vec<Topology
                 ("view", "its readers have nothing to follow once the new version is promoted")
             }
             (TopicRef::View(_), ..) => ("view", "readers must be able to read both, before and after the promotion"),
+            (TopicRef::Control(_), _, ChangeKind::Removed) => ("parking", "records that fail are not parked any more"),
+            (TopicRef::Control(_), ..) => {
+                ("parking", "records that fail are parked with their keys until they are released")
+            }
             (_, "reads", ChangeKind::Added) => ("input", "it is read from its beginning"),
             (_, "reads", ChangeKind::Removed) => ("input", "it is not read any more"),
             (_, "reads", _) => ("input", "the records that are there must be readable in the new way too"),
