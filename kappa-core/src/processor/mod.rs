@@ -3,6 +3,7 @@
 mod calls;
 mod chain;
 mod context;
+mod global_store;
 mod held;
 mod hosted;
 mod join;
@@ -28,6 +29,8 @@ mod wrapper;
 pub(crate) use calls::{CallOrder, CallSet, CallSettings, Calls, DrainCalls, Results, Started};
 pub(crate) use chain::{Discard, ErasedChain, Fan, Joint, Next, Receiver};
 pub(crate) use context::{Cx, Dropped, TaskState, unencodable};
+pub(crate) use global_store::GlobalLink;
+pub use global_store::{GlobalHandle, ProcessorGlobalStore};
 pub(crate) use held::HeldBack;
 pub(crate) use hosted::{Host, Hosted, ToHosted};
 pub(crate) use join::{JoinSide, Kept, OuterSide, SelfJoin};

@@ -3,8 +3,9 @@
 use super::chain::Next;
 use super::punctuation::next_after;
 use super::{
-    ConnectedStore, Cx, ProcessorSessionStore, ProcessorStore, ProcessorVersionedStore, ProcessorWindowStore,
-    PunctuationType, Schedule, SessionHandle, StoreHandle, VersionedHandle, WindowHandle,
+    ConnectedStore, Cx, GlobalHandle, GlobalLink, ProcessorGlobalStore, ProcessorSessionStore, ProcessorStore,
+    ProcessorVersionedStore, ProcessorWindowStore, PunctuationType, Schedule, SessionHandle, StoreHandle,
+    VersionedHandle, WindowHandle,
 };
 use crate::log::Headers;
 use crate::record::{Lazy, Record};
@@ -88,6 +89,8 @@ pub(crate) struct Links {
     pub(crate) place: usize,
     /// Indices of stores in the topology, with their slots in the task.
     pub(crate) stores: Vec<(usize, usize)>,
+    /// The topology's global tables, which need no connecting.
+    pub(crate) globals: Arc<[GlobalLink]>,
     pub(crate) sources: Vec<TopicRef>,
     pub(crate) partition: i32,
 }
@@ -241,6 +244,17 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
         let slot = self.slot(handle)?;
         let (store, expired) = self.cx.typed_and_expired(slot);
         Ok(ProcessorSessionStore::new(store, handle, expired))
+    }
+
+    /// A global table or global store, to be read. It needs no connecting.
+    pub fn global_store<'s, SK: 'static, SV: 'static>(
+        &'s self,
+        handle: &'s GlobalHandle<SK, SV>,
+    ) -> Result<ProcessorGlobalStore<'s, SK, SV>, ProcessError> {
+        ProcessorGlobalStore::new(&self.links.globals, handle).ok_or_else(|| {
+            let topic = &handle.topic;
+            self.error(format_args!("the global table of {topic} belongs to another topology: take the handle of this one's"))
+        })
     }
 
     fn slot(&self, handle: &dyn ConnectedStore) -> Result<usize, ProcessError> {

@@ -1,6 +1,7 @@
 //! Tasks: one partition of one sub-topology.
 
 mod calls;
+mod global_scan;
 mod globals;
 mod output;
 mod processor;

@@ -236,7 +236,10 @@ impl<'a> Assembly<'a> {
     pub(crate) fn links(&self, node: NodeId, stores: &[StoreIndex]) -> Links {
         let stores = stores.iter().filter_map(|index| Some((*index, self.slot(*index)?))).collect();
         let (place, sources) = (usize::MAX, self.sources());
-        Links { name: self.name(node), place, stores, sources, partition: self.partition }
+        let globals = (self.graph.globals.iter().enumerate())
+            .map(|(index, global)| (Arc::from(global.topic.as_str()), self.global(index)))
+            .collect();
+        Links { name: self.name(node), place, stores, globals, sources, partition: self.partition }
     }
 
     /// What follows a user's processor, child by child.
