@@ -32,6 +32,9 @@ impl<K: 'static, V: 'static> GlobalKTable<K, V> {
         let index = known.unwrap_or(nodes.globals.len());
         match known {
             Some(known) => {
+                if nodes.globals[known].update.is_some() {
+                    nodes.errors.push(TopologyError::GlobalTopic { topic: topic.to_owned() });
+                }
                 let Global { key: first_key, value: first_value, .. } = nodes.globals[known].clone();
                 for (part, first, second) in [("key", first_key, key.form()), ("value", first_value, value.form())] {
                     if first != second {
@@ -53,6 +56,7 @@ impl<K: 'static, V: 'static> GlobalKTable<K, V> {
                         key_codec.check(key).map_err(unusable("key"))?;
                         value.map_or(Ok(()), |value| value_codec.check(value).map_err(unusable("value")))
                     }),
+                    update: None,
                 });
             }
         }

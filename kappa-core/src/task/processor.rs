@@ -1,7 +1,7 @@
 //! The boundary between a topology and what drives it: production threads, the test driver and the
 //! simulator all call the same three steps.
 
-use super::{CallRunner, Globals, Output};
+use super::{CallRunner, GlobalTable, Globals, Output};
 use crate::log::{Headers, RecordView};
 use crate::topology::{TopologyDescription, TopologyPlan};
 use kappa_state::{ManagedStore, StateBackend, StateError};
@@ -23,6 +23,18 @@ pub trait Program: Send + Sync + fmt::Debug {
 
     /// Whether a global table (an index into the plan's) can hold a record.
     fn check_global(&self, _table: usize, _key: &[u8], _value: Option<&[u8]>) -> Result<(), ProcessError> {
+        Ok(())
+    }
+
+    /// Runs the function of a global store (an index into the plan's) over a record of its topic: it writes the store. A record
+    /// that fails has written nothing. Only of stores whose plan says that they have one.
+    fn update_global(
+        &self,
+        _store: usize,
+        _record: &SourceRecord<'_>,
+        _partition: i32,
+        _rows: &GlobalTable,
+    ) -> Result<(), ProcessError> {
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod driver;
 mod error;
+mod globals;
 mod queues;
 mod recording;
 mod store;

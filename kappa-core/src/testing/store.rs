@@ -3,9 +3,11 @@
 use super::TestError;
 use super::world::{Logged, World};
 use crate::codec::SharedCodec;
+use kappa_state::Direction;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// A store's committed contents.
@@ -44,6 +46,14 @@ impl<K: 'static, V: 'static> TestStore<K, V> {
         };
         let failed = |error| TestError::codec(&self.name, error);
         let mut rows = Vec::new();
+        if let Some(global) = world.topology.plan().globals.iter().position(|global| global.name == self.name) {
+            let Some(table) = world.globals.table(global) else { return Ok(rows) };
+            for (key, value, at_ms) in table.range(Bound::Unbounded, Bound::Unbounded, Direction::Forward)? {
+                let (key, value) = (self.key.codec.decode(&key), self.value.codec.decode(&value));
+                rows.push((key.map_err(failed)?, value.map_err(failed)?, at_ms));
+            }
+            return Ok(rows);
+        }
         for log in logs.values() {
             let latest: BTreeMap<&[u8], &Logged> = log.iter().map(|row| (&*row.key, row)).collect();
             for (key, row) in latest {

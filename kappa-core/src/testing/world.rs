@@ -11,7 +11,7 @@ use super::{ChangelogRecord, Recorded, RecordedHeader, Recording, TestError, Tes
 use crate::log::{Header, TopicHandle};
 use crate::runtime::BadRecords;
 use crate::runtime::bad_record::{LeftOut, Policies, Policy};
-use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, Program as _, TaskProcessor, TaskScope};
+use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,7 +31,9 @@ pub(super) struct World {
     tasks: Vec<Task>,
     pub(super) options: TestOptions,
     queues: Queues,
-    globals: Globals,
+    pub(super) globals: Globals,
+    /// The next offsets of global tables' topics, by topic and partition.
+    pub(super) global_ends: BTreeMap<(String, i32), i64>,
     pub(super) written: BTreeMap<TopicRef, VecDeque<Stored>>,
     /// By store and partition.
     pub(super) changelogs: BTreeMap<String, BTreeMap<i32, Vec<Logged>>>,
@@ -66,6 +68,7 @@ impl World {
             tasks: Vec::new(),
             queues: Queues::default(),
             globals: Globals::open(plan.globals.iter().map(|global| global.name.as_str()), &MemoryBackend::new())?,
+            global_ends: BTreeMap::new(),
             written: BTreeMap::new(),
             changelogs: BTreeMap::new(),
             dropped: BTreeMap::new(),
@@ -236,26 +239,6 @@ impl World {
             self.queue(topic, record);
         }
         self.drain()
-    }
-
-    /// Takes a record into the global tables of its topic; one without a key is left out.
-    fn pipe_global(&mut self, topic: &TopicRef, record: &Stored) -> Result<(), TestError> {
-        let TopicRef::External(name) = topic else { return Ok(()) };
-        let Stored { partition, timestamp_ms, key, value, .. } = record;
-        for (index, global) in self.topology.plan().globals.iter().enumerate() {
-            let Some(table) = self.globals.table(index).filter(|_| global.topic == *name) else { continue };
-            let Some(key) = key else {
-                *self.dropped.entry("null-key").or_default() += 1;
-                continue;
-            };
-            let checked = self.topology.check_global(index, key, value.as_deref());
-            let (topic, partition) = (name.clone(), *partition);
-            checked.map_err(|source| TestError::Process { topic, partition, offset: 0, source })?;
-            table.apply([(key.as_slice(), value.as_deref(), *timestamp_ms)])?;
-            let log = self.changelogs.entry(global.name.clone()).or_default().entry(0).or_default();
-            log.push(Logged { key: key.clone(), value: value.clone(), timestamp_ms: *timestamp_ms });
-        }
-        Ok(())
     }
 
     /// Does again what was recorded.

@@ -114,10 +114,13 @@ pub struct GlobalStoreDescription {
     pub name: String,
     /// The topic it is made of.
     pub topic: String,
-    /// The codec of its keys.
+    /// The codec of the topic's keys.
     pub key: String,
-    /// The codec of its values.
+    /// The codec of the topic's values.
     pub value: String,
+    /// Where a function makes its rows of the topic's records, the codecs of the rows' keys and values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<(String, String)>,
 }
 
 impl TopologyDescription {
@@ -128,6 +131,8 @@ impl TopologyDescription {
                 topic: global.topic.clone(),
                 key: global.key.name.to_string(),
                 value: global.value.name.to_string(),
+                rows: (global.update.as_ref())
+                    .map(|update| (update.rows.0.name.to_string(), update.rows.1.name.to_string())),
             })
             .collect();
         global_stores.sort_by(|a, b| a.topic.cmp(&b.topic));

@@ -39,6 +39,15 @@ pub enum TopologyError {
         /// The name.
         name: String,
     },
+    /// A topic is read into two global stores.
+    #[error(
+        "topic {topic} is read into two global stores: have one global_store() keep what both need, or use one \
+         global_table() for all readers"
+    )]
+    GlobalTopic {
+        /// The topic.
+        topic: String,
+    },
     /// Two operators would write to one repartition topic.
     #[error(
         "two operators need a repartition topic named {name}: put .repartition(\"<another name>\") before one of them, \

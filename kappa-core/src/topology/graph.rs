@@ -8,7 +8,7 @@ use super::assembly::Assembly;
 use super::{StoreKind, TopicRef, TopologyError};
 use crate::codec::Form;
 use crate::processor::{ProcessorWrapper, Slot, Wrap};
-use crate::task::TaskScope;
+use crate::task::{GlobalTable, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
 use std::any::Any;
 use std::cell::RefCell;
@@ -120,6 +120,19 @@ pub(crate) struct Global {
     pub(crate) key: Form,
     pub(crate) value: Form,
     pub(crate) check: CheckRow,
+    /// What writes its store, where the records themselves are not the rows.
+    pub(crate) update: Option<GlobalUpdate>,
+}
+
+type TakeGlobal = Arc<dyn Fn(&SourceRecord<'_>, i32, &GlobalTable) -> Result<(), ProcessError> + Send + Sync>;
+
+/// The function that writes a global store.
+#[derive(Clone)]
+pub(crate) struct GlobalUpdate {
+    /// How keys and values of the store's rows are written.
+    pub(crate) rows: (Form, Form),
+    /// Runs it over a record of a partition.
+    pub(crate) take: TakeGlobal,
 }
 
 /// Everything the builder has been told.

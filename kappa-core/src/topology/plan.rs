@@ -109,6 +109,9 @@ pub struct GlobalPlan {
     pub name: String,
     /// The topic.
     pub topic: String,
+    /// A function of the user's writes its store ([`Program::update_global`](crate::task::Program::update_global)); else the
+    /// records are the rows.
+    pub has_update: bool,
 }
 
 /// The whole.

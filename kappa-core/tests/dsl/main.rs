@@ -6,6 +6,7 @@ mod aggregates;
 mod async_calls;
 mod errors;
 mod foreign_keys;
+mod global_stores;
 mod global_tables;
 mod laziness;
 mod plans;

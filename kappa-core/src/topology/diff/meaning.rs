@@ -101,7 +101,9 @@ fn said(store: &StoreDescription) -> String {
 fn globals(older: &TopologyDescription, newer: &TopologyDescription, changes: &mut Vec<TopologyChange>) {
     let of = |topology: &TopologyDescription| -> BTreeMap<String, String> {
         let said = |global: &crate::topology::GlobalStoreDescription| {
-            format!("from {} ({}, {})", global.topic, global.key, global.value)
+            let rows = global.rows.as_ref();
+            let into = rows.map_or_else(String::new, |(key, value)| format!(" into ({key}, {value})"));
+            format!("from {} ({}, {}){into}", global.topic, global.key, global.value)
         };
         topology.global_stores.iter().map(|global| (global.name.clone(), said(global))).collect()
     };
