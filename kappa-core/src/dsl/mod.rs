@@ -24,6 +24,7 @@ mod peek;
 mod print;
 mod process;
 mod process_values;
+mod read_only_store;
 mod reduce;
 mod repartition;
 mod select_key;

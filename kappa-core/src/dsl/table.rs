@@ -103,6 +103,7 @@ pub(crate) fn store<K, V: Send + 'static>(
         kind: StoreKind::KeyValue,
         open: Arc::new(open),
         flush: None,
+        from_topic: None,
     }
 }
 

@@ -9,4 +9,4 @@ mod processor;
 pub use calls::{CallPool, CallRunner, InlineCalls, RunningCall};
 pub use globals::{GlobalRow, GlobalTable, Globals};
 pub use output::{Output, OutputMark, OutputTopic};
-pub use processor::{ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};
+pub use processor::{ProcessError, Program, Rows, SourceRecord, TaskProcessor, TaskScope};

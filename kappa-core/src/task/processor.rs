@@ -1,7 +1,7 @@
 //! The boundary between a topology and what drives it: production threads, the test driver and the
 //! simulator all call the same three steps.
 
-use super::{CallRunner, GlobalTable, Globals, Output};
+use super::{CallRunner, GlobalRow, GlobalTable, Globals, Output};
 use crate::log::{Headers, RecordView};
 use crate::topology::{TopologyDescription, TopologyPlan};
 use kappa_state::{ManagedStore, StateBackend, StateError};
@@ -38,6 +38,9 @@ pub trait Program: Send + Sync + fmt::Debug {
         Ok(())
     }
 }
+
+/// Rows of a store: key, value, timestamp in ms.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>, i64)>;
 
 /// What a task is told when it is made.
 #[derive(Debug)]
@@ -140,6 +143,17 @@ pub trait TaskProcessor: Send {
 
     /// One store. Panics when out of range.
     fn store(&mut self, index: usize) -> &mut dyn ManagedStore;
+
+    /// Whether a record of the topic that a store is restored from is one of its rows: else it could not be used when it
+    /// came. Asked only of stores that have no changelog of their own.
+    fn is_row(&self, _store: usize, _row: GlobalRow<'_>) -> bool {
+        true
+    }
+
+    /// All rows of a store that has no changelog of its own: for those who read others' contents there.
+    fn rows(&mut self, _store: usize) -> Result<Option<Rows>, StateError> {
+        Ok(None)
+    }
 
     /// Records dropped since the last call, by reason (Kafka Streams: `dropped-records`), for the metrics.
     fn take_dropped(&mut self) -> Vec<(&'static str, u64)>;

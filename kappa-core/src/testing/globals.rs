@@ -4,8 +4,10 @@ use super::TestError;
 use super::stored::Stored;
 use super::world::World;
 use crate::runtime::BadRecords;
-use crate::task::{ProcessError, Program as _};
+use crate::task::{ProcessError, Program as _, Rows};
 use crate::topology::TopicRef;
+use kappa_state::Direction;
+use std::ops::Bound;
 
 impl World {
     /// Takes a record into the global tables of its topic, or leaves it out as the options say.
@@ -27,6 +29,13 @@ impl World {
         };
         *self.dropped.entry(counted).or_default() += 1;
         Ok(())
+    }
+
+    /// The rows of a global table or store.
+    pub(super) fn rows_of_global(&self, store: &str) -> Result<Option<Rows>, TestError> {
+        let place = self.topology.plan().globals.iter().position(|global| global.name == store);
+        let Some(table) = place.and_then(|place| self.globals.table(place)) else { return Ok(None) };
+        Ok(Some(table.range(Bound::Unbounded, Bound::Unbounded, Direction::Forward)?))
     }
 
     fn take_global(&mut self, index: usize, offset: i64, record: &Stored) -> Result<(), ProcessError> {

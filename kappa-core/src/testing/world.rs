@@ -11,7 +11,7 @@ use super::{ChangelogRecord, Recorded, RecordedHeader, Recording, TestError, Tes
 use crate::log::{Header, TopicHandle};
 use crate::runtime::BadRecords;
 use crate::runtime::bad_record::{LeftOut, Policies, Policy};
-use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, TaskProcessor, TaskScope};
+use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, Rows, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
@@ -58,6 +58,8 @@ struct Task {
     out: Output,
     /// What it knew of time at the last commit: kept beside the committed offsets.
     times: Vec<i64>,
+    /// What it has processed since the last commit of inputs that stores are made of, by store.
+    inputs: Vec<(usize, Logged)>,
 }
 
 impl World {
@@ -89,6 +91,9 @@ impl World {
             if let BadRecords::DeadLetter(topic) = letters {
                 world.written.entry(TopicRef::External(topic.clone())).or_default();
             }
+        }
+        for store in plan.sub_topologies.iter().flat_map(|sub| &sub.stores) {
+            world.changelogs.entry(store.name.clone()).or_default();
         }
         for topic in plan.sub_topologies.iter().flat_map(|sub| &sub.outputs) {
             match topic {
@@ -146,8 +151,8 @@ impl World {
         }
         let mut out = Output::new(topics.clone(), partition);
         processor.advance(self.now_ms, &mut out).map_err(|source| TestError::Clock { task: name.clone(), source })?;
-        let times = processor.times();
-        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out, times })
+        let (times, inputs) = (processor.times(), Vec::new());
+        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out, times, inputs })
     }
 
     /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
@@ -208,6 +213,18 @@ impl World {
             }
         }
         None
+    }
+
+    /// The rows of a store that is made of a topic, task by task; `None` of one with a changelog of its own.
+    pub(super) fn rows_of_input(&mut self, store: &str) -> Result<Option<Rows>, TestError> {
+        let mut found = None;
+        for task in &mut self.tasks {
+            let Some(index) = task.plan.stores.iter().position(|plan| plan.name == store) else { continue };
+            if let Some(rows) = task.processor.rows(index)? {
+                found.get_or_insert_with(Rows::new).extend(rows);
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn task_names(&self) -> Vec<String> {
@@ -351,6 +368,7 @@ impl World {
                 if let Err(error) = task.process(source, offset, &record) {
                     self.leave_out(index, &topic, offset, &record, error)?;
                 }
+                self.tasks[index].note_input(source, &record);
                 self.after(index)?;
             }
         }
@@ -416,8 +434,13 @@ impl World {
             return Err(TestError::Commit { task, source });
         }
         self.count_dropped(index);
-        let logged = self.collect(index);
+        let mut logged = self.collect(index);
         let task = &mut self.tasks[index];
+        for (store, row) in std::mem::take(&mut task.inputs) {
+            logged[store] = true;
+            let logs = self.changelogs.entry(task.plan.stores[store].name.clone()).or_default();
+            logs.entry(task.partition).or_default().push(row);
+        }
         for (store, logged) in logged.into_iter().enumerate() {
             let log = self.changelogs.get(&task.plan.stores[store].name).and_then(|logs| logs.get(&task.partition));
             let end = log.filter(|_| logged).map(|log| log.len() as i64);
@@ -438,6 +461,7 @@ impl World {
         self.queues.clear();
         let task = &mut self.tasks[index];
         task.out.batch = Default::default();
+        task.inputs.clear();
         task.processor.take_dropped();
         (0..task.processor.store_count()).for_each(|store| task.processor.store(store).aborted());
         task.processor.aborted();
@@ -485,6 +509,18 @@ impl World {
 impl Task {
     fn process(&mut self, source: usize, offset: i64, record: &Stored) -> Result<(), ProcessError> {
         self.processor.process(source, &record.as_source(offset), &mut self.out)
+    }
+
+    /// A record has been processed: stores that are made of its topic are restored with it once it is committed.
+    fn note_input(&mut self, source: usize, record: &Stored) {
+        let Some(key) = &record.key else { return };
+        for (store, plan) in self.plan.stores.iter().enumerate() {
+            let row = (key.as_slice(), record.value.as_deref(), record.timestamp_ms);
+            if plan.changelog == (ChangelogSource::Input { source }) && self.processor.is_row(store, row) {
+                let (key, value, timestamp_ms) = (key.clone(), record.value.clone(), record.timestamp_ms);
+                self.inputs.push((store, Logged { key, value, timestamp_ms }));
+            }
+        }
     }
 }
 

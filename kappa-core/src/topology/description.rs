@@ -5,7 +5,7 @@
 
 use super::graph::{Graph, Kind, NodeId};
 use super::planner::SubTopology;
-use super::{StoreKind, TopicRef, TopologyDiff, TopologyPlan, describe, mermaid, svg};
+use super::{ChangelogSource, StoreKind, TopicRef, TopologyDiff, TopologyPlan, describe, mermaid, svg};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -178,7 +178,10 @@ fn sub_topology(graph: &Graph, sub: &SubTopology) -> SubTopologyDescription {
         name: plan.name.clone(),
         shape: graph.stores[*index].shape.clone(),
         kind: plan.kind,
-        changelog: TopicRef::Changelog(plan.name.clone()),
+        changelog: match plan.changelog {
+            ChangelogSource::Input { source } => sub.plan.sources[source].topic.clone(),
+            ChangelogSource::Own { .. } | ChangelogSource::None => TopicRef::Changelog(plan.name.clone()),
+        },
     });
     SubTopologyDescription {
         name: sub.plan.name.clone(),

@@ -167,6 +167,17 @@ pub enum TopologyError {
         /// The source.
         operator: String,
     },
+    /// A read-only store is to be written.
+    #[error(
+        "{operator} is connected to {store} as to a store that it can write, and {store} is read-only: use the handle that \
+         read_only_store() gives, and write the store in its update alone"
+    )]
+    ReadOnlyStore {
+        /// The operator.
+        operator: String,
+        /// The store.
+        store: String,
+    },
     /// Streams of two topologies meet.
     #[error("{operator} takes a stream or store of another topology builder: use one builder for all")]
     Foreign {

@@ -3,9 +3,10 @@
 use super::TopologyBuilder;
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl;
-use crate::processor::{GlobalHandle, GlobalStoreWriter};
+use crate::processor::{GlobalHandle, GlobalStoreWriter, Processor, ProcessorSupplier, ReadOnlyHandle, StoreHandle};
 use crate::record::Record;
 use crate::task::ProcessError;
+use std::convert::Infallible;
 
 impl TopologyBuilder {
     /// A store that every process has all of, made of a topic by a function of your own (Kafka Streams: `addGlobalStore`): `update`
@@ -77,5 +78,117 @@ impl TopologyBuilder {
         let codecs = (SharedCodec::new(key), SharedCodec::new(value));
         let rows = (SharedCodec::new(rows.0), SharedCodec::new(rows.1));
         dsl::global_store(&self.graph, name, topic, codecs, rows, update)
+    }
+
+    /// A store that holds the latest value of each key of a topic, for processors that read it and can't write it (Kafka Streams:
+    /// `addReadOnlyStateStore`). Connect it as other stores; what reads it must have as many partitions as the topic, and is
+    /// read by the same tasks.
+    ///
+    /// It has no changelog: after a crash, or where its task moves to, it is restored from the topic itself, up to what is
+    /// committed as processed. So the topic should be compacted, or kept for good.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{ReadOnlyHandle, ValueContext, ValueProcessor};
+    ///
+    /// /// What is left of an account's limit.
+    /// struct Left(ReadOnlyHandle<String, i64>);
+    ///
+    /// impl ValueProcessor<String, i64> for Left {
+    ///     type Value = i64;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, i64>,
+    ///         cx: &mut ValueContext<'_, '_, '_, String, i64>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let limit = cx.read_only_store(&self.0)?.get(record.key()?)?.copied().unwrap_or(0);
+    ///         cx.forward(limit - record.value()?.unwrap_or(&0))
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// let limits = app.read_only_store("limits", "account-limits", utf8(), i64_be());
+    /// app.stream("payments", utf8(), i64_be())
+    ///     .process_values("left", &[&limits], { let limits = limits.clone(); move || Left(limits.clone()) })
+    ///     .with_value_codec(i64_be())
+    ///     .to("left");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// driver.input("account-limits", utf8(), i64_be()).pipe("ann", 100, 1)?;
+    /// driver.input("payments", utf8(), i64_be()).pipe("ann", 30, 2)?;
+    /// assert_eq!(driver.output("left", utf8(), i64_be()).read_values()?, [Some(70)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_only_store<K: 'static, V: Clone + Send + 'static>(
+        &mut self,
+        name: &str,
+        topic: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+    ) -> ReadOnlyHandle<K, V> {
+        self.stream(topic, key, value).read_only_store(name)
+    }
+
+    /// As [`read_only_store`](Self::read_only_store), with a processor of your own that writes the store: `update` is given the one
+    /// handle by which it can be written, and makes the supplier. The processor can forward nothing, which its types say
+    /// ([`Infallible`]).
+    ///
+    /// As in Kafka Streams a restore goes past the processor: it puts the topic's records as they are, and so brings back what the
+    /// processor has left out or changed. Let it put records as they come, and do besides what does not show in the store.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{Processor, ProcessorContext, StoreHandle};
+    /// use std::convert::Infallible;
+    ///
+    /// /// Keeps limits, and has work committed at once when one has come down.
+    /// struct Keep(StoreHandle<String, i64>);
+    ///
+    /// impl Processor<String, i64> for Keep {
+    ///     type Key = Infallible;
+    ///     type Value = Infallible;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, i64>,
+    ///         cx: &mut ProcessorContext<'_, '_, Infallible, Infallible>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let (account, limit) = (record.key()?, record.value()?.copied());
+    ///         let mut limits = cx.store(&self.0)?;
+    ///         let before = limits.get(account)?.copied();
+    ///         match limit {
+    ///             Some(limit) => limits.put(account, limit, record.timestamp_ms)?,
+    ///             None => limits.delete(account, record.timestamp_ms)?,
+    ///         }
+    ///         if limit < before {
+    ///             cx.commit();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// let limits =
+    ///     app.read_only_store_with("limits", "account-limits", utf8(), i64_be(), |store| move || Keep(store.clone()));
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// driver.input("account-limits", utf8(), i64_be()).pipe("ann", 100, 1)?;
+    /// driver.input("account-limits", utf8(), i64_be()).pipe("ann", 50, 2)?;
+    /// assert_eq!(driver.store("limits", utf8(), i64_be()).get("ann")?, Some(50));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_only_store_with<K: 'static, V: Send + 'static, S: ProcessorSupplier<K, V>>(
+        &mut self,
+        name: &str,
+        topic: &str,
+        key: impl Codec<K>,
+        value: impl Codec<V>,
+        update: impl FnOnce(StoreHandle<K, V>) -> S,
+    ) -> ReadOnlyHandle<K, V>
+    where
+        S::Processor: Processor<K, V, Key = Infallible, Value = Infallible>,
+    {
+        self.stream(topic, key, value).read_only_store_with(name, update)
     }
 }

@@ -13,6 +13,7 @@ mod plans;
 mod processor_windows;
 mod processors;
 mod quiet;
+mod read_only_stores;
 mod schedules;
 mod stateless;
 mod stream_joins;
