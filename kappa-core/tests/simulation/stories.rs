@@ -3,7 +3,7 @@
 use crate::semantics::{INPUTS, RESULT};
 use kappa_core::codec::{i64_be, session_windowed, time_windowed, utf8};
 use kappa_core::dsl::{AsyncOptions, CallError, JoinWindows, KStream, Suppressed};
-use kappa_core::processor::{Processor, ProcessorContext};
+use kappa_core::processor::{Processor, ProcessorContext, ReadOnlyHandle};
 use kappa_core::record::Record;
 use kappa_core::task::ProcessError;
 use kappa_core::topology::{Topology, TopologyBuilder};
@@ -43,6 +43,7 @@ pub(crate) const STORIES: &[Story] = &[
     story("suppress until the window closes", 1, suppress_until_close, false),
     Story { at_once: true, ..story("suppress for a time", 1, suppress_for_a_time, false) },
     story("cogroup", 2, cogroup, true),
+    story("read-only store", 2, read_only, false),
     Story { regroups: true, ..story("table with a subtractor", 1, subtractor, true) },
     Story { regroups: true, ..story("foreign-key join", 2, foreign_keys, true) },
 ];
@@ -195,6 +196,35 @@ fn foreign_keys() -> Topology {
     let foreign = |_: &String, value: &String| Some(group(value).0);
     let joined = left.left_join_foreign_key("fk", utf8(), &right, foreign, |l, r| join(Some(l), r));
     joined.to_stream().with_codecs(utf8(), utf8()).to(RESULT);
+    build(app)
+}
+
+/// Looks each record's key up, and all that is there.
+struct Looks(ReadOnlyHandle<String, String>);
+
+impl Processor<String, String> for Looks {
+    type Key = String;
+    type Value = String;
+
+    fn process(
+        &mut self,
+        record: &Record<'_, String, String>,
+        cx: &mut ProcessorContext<'_, '_, String, String>,
+    ) -> Result<(), ProcessError> {
+        let (key, mut store) = (record.key()?, cx.read_only_store(&self.0)?);
+        let found = store.get_with_timestamp(key)?.map(|(value, at_ms)| format!("{value}@{at_ms}"));
+        let rows: Vec<String> = store.all()?.into_iter().map(|(key, value)| format!("{key}{value}")).collect();
+        cx.forward(key.clone(), format!("{} of {}", join(record.value()?, found.as_ref()), rows.join(",")))
+    }
+}
+
+/// The store must be restored from its topic to just where the task goes on: neither less nor more.
+fn read_only() -> Topology {
+    let mut app = Topology::builder();
+    let store = app.read_only_store("rows", INPUTS[1], utf8(), utf8());
+    let handle = store.clone();
+    let looked_up = left(&mut app).process("looks", &[&store], move || Looks(handle.clone()));
+    looked_up.with_codecs(utf8(), utf8()).to(RESULT);
     build(app)
 }
 
