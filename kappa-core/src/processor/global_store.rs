@@ -107,20 +107,16 @@ impl<'s, K: 'static, V: 'static> ProcessorGlobalStore<'s, K, V> {
         self.gather(Bound::Included(&first), Bound::Included(&last), direction)
     }
 
-    fn gather(
-        &self,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        direction: Direction,
-    ) -> Result<Vec<(K, V)>, ProcessError> {
+    fn gather(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, direction: Direction) -> Result<Vec<(K, V)>, ProcessError> {
         let rows = self.table.range(from, to, direction)?.into_iter();
         rows.map(|(key, value, _)| Ok((self.decode(self.key, &key)?, self.decode(self.value, &value)?))).collect()
     }
 
     fn decode<T: 'static>(&self, codec: &SharedCodec<T>, bytes: &[u8]) -> Result<T, ProcessError> {
-        codec.codec.decode(bytes).map_err(|error| {
-            StateError::Decode { store: self.table.name().to_owned(), reason: error.reason }.into()
-        })
+        codec
+            .codec
+            .decode(bytes)
+            .map_err(|error| StateError::Decode { store: self.table.name().to_owned(), reason: error.reason }.into())
     }
 }
 

@@ -27,7 +27,8 @@ pub(crate) struct SourceEntry<K, V> {
 }
 
 /// Why a record can't be used that has no key.
-pub(crate) const NULL_KEY: &str = "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
+pub(crate) const NULL_KEY: &str =
+    "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
 
 impl<K, V: 'static> SourceEntry<K, V> {
     pub(crate) fn new(

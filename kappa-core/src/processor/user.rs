@@ -261,7 +261,9 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
     ) -> Result<ProcessorGlobalStore<'s, SK, SV>, ProcessError> {
         ProcessorGlobalStore::new(&self.links.globals, handle).ok_or_else(|| {
             let topic = &handle.topic;
-            self.error(format_args!("the global table of {topic} belongs to another topology: take the handle of this one's"))
+            self.error(format_args!(
+                "the global table of {topic} belongs to another topology: take the handle of this one's"
+            ))
         })
     }
 

@@ -6,9 +6,7 @@ use super::planner::{SubTopology, sub_topologies};
 use super::{GlobalPlan, TopicRef, TopologyDescription, TopologyError, TopologyPlan, fingerprint};
 use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, GlobalKTable, KStream, KTable};
-use crate::processor::{
-    SessionHandle, StoreHandle, StoredWindows, VersionedHandle, WindowHandle,
-};
+use crate::processor::{SessionHandle, StoreHandle, StoredWindows, VersionedHandle, WindowHandle};
 use crate::task::{GlobalTable, ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;

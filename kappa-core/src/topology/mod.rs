@@ -28,7 +28,9 @@ pub use description::{
 };
 pub use diff::{ChangeKind, TopologyChange, TopologyDiff, Verdict};
 pub use error::TopologyError;
-pub(crate) use graph::{Erased, FromTopic, Global, GlobalUpdate, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex};
+pub(crate) use graph::{
+    Erased, FromTopic, Global, GlobalUpdate, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex,
+};
 pub use plan::{
     ChangelogSource, GlobalPlan, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan,
 };

@@ -29,7 +29,9 @@ impl Processor<String, String> for Asks {
         };
         let answer = match record.value()?.map_or("", String::as_str) {
             "get" => table.get(key)?.map_or("none".into(), |value| value.to_string()),
-            "when" => table.get_with_timestamp(key)?.map_or("none".into(), |(value, at_ms)| format!("{value} at {at_ms}")),
+            "when" => {
+                table.get_with_timestamp(key)?.map_or("none".into(), |(value, at_ms)| format!("{value} at {at_ms}"))
+            }
             "all" => listed(table.all()?),
             "reverse" => listed(table.reverse_all()?),
             "from" => listed(table.range(key, &"z".to_owned())?),

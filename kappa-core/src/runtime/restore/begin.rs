@@ -255,13 +255,7 @@ impl Restorer {
         self.settings.cache_bytes / stores.max(1)
     }
 
-    fn discard_outdated(
-        &self,
-        at: usize,
-        changelogs: &[Changelog],
-        targets: &[i64],
-        now_ms: i64,
-    ) -> Result<(), Error> {
+    fn discard_outdated(&self, at: usize, changelogs: &[Changelog], targets: &[i64], now_ms: i64) -> Result<(), Error> {
         let job = &self.jobs[at];
         let sub = &self.layout.sub_topologies[job.id.sub_topology];
         for (changelog, target) in changelogs.iter().zip(targets) {

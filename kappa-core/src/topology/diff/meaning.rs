@@ -65,7 +65,9 @@ fn stores(older: &TopologyDescription, newer: &TopologyDescription, changes: &mu
             (Some((_, store)), None) => {
                 let topic = display(&store.changelog);
                 let meaning = match is_read_only(store) {
-                    true => format!("its rows are not carried over; topic {topic}, which they are made of, stays as it is"),
+                    true => {
+                        format!("its rows are not carried over; topic {topic}, which they are made of, stays as it is")
+                    }
                     false => format!(
                         "its rows are not carried over; they and changelog {topic} stay with the old version until that is \
                          retired"
