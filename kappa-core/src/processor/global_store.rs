@@ -1,5 +1,6 @@
 //! Global tables as processors see them.
 
+use super::Links;
 use super::store::encode_key;
 use crate::codec::SharedCodec;
 use crate::task::{GlobalTable, ProcessError};
@@ -36,6 +37,22 @@ impl<K, V> fmt::Debug for GlobalHandle<K, V> {
 /// A global table with its topic, as a processor's place in a task is linked to it.
 pub(crate) type GlobalLink = (Arc<str>, Arc<GlobalTable>);
 
+impl Links {
+    /// The global table of a handle.
+    pub(crate) fn global_store<'s, K: 'static, V: 'static>(
+        &'s self,
+        handle: &'s GlobalHandle<K, V>,
+    ) -> Result<ProcessorGlobalStore<'s, K, V>, ProcessError> {
+        ProcessorGlobalStore::new(&self.globals, handle).ok_or_else(|| ProcessError::Operator {
+            operator: self.name.to_string(),
+            reason: format!(
+                "the global table of {} belongs to another topology: take the handle of this one's",
+                handle.topic
+            ),
+        })
+    }
+}
+
 /// A global table that a processor reads (Kafka Streams: a read-only `KeyValueStore`). It holds what has arrived by now, whatever
 /// the time of the record being processed, and may change between two calls.
 pub struct ProcessorGlobalStore<'s, K, V> {
@@ -48,7 +65,7 @@ pub struct ProcessorGlobalStore<'s, K, V> {
 
 impl<'s, K: 'static, V: 'static> ProcessorGlobalStore<'s, K, V> {
     /// The table of a handle, among those of a topology.
-    pub(crate) fn new(links: &'s [GlobalLink], handle: &'s GlobalHandle<K, V>) -> Option<Self> {
+    fn new(links: &'s [GlobalLink], handle: &'s GlobalHandle<K, V>) -> Option<Self> {
         let (_, table) = links.get(handle.index).filter(|(topic, _)| *topic == handle.topic)?;
         let (key_bytes, value_bytes) = (Vec::new(), Vec::new());
         Some(Self { table, key: &handle.key, value: &handle.value, key_bytes, value_bytes })

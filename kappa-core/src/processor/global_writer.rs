@@ -57,11 +57,13 @@ impl<'w, K: 'static, V: 'static> GlobalStoreWriter<'w, K, V> {
 
     /// Sets the value of a key.
     pub fn put(&mut self, key: &K, value: &V, timestamp_ms: i64) -> Result<(), ProcessError> {
+        if self.value.codec.is_null(value) {
+            return self.delete(key);
+        }
         let (key, mut bytes) = (self.key_bytes(key)?, Vec::new());
         let failed = |reason| StateError::Encode { store: self.table.name().to_owned(), reason };
-        let is_null = self.value.codec.is_null(value);
         self.value.codec.encode(value, &mut bytes).map_err(|error| failed(error.reason))?;
-        self.writes.push((key, (!is_null).then_some(bytes), timestamp_ms));
+        self.writes.push((key, Some(bytes), timestamp_ms));
         Ok(())
     }
 

@@ -259,12 +259,7 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
         &'s self,
         handle: &'s GlobalHandle<SK, SV>,
     ) -> Result<ProcessorGlobalStore<'s, SK, SV>, ProcessError> {
-        ProcessorGlobalStore::new(&self.links.globals, handle).ok_or_else(|| {
-            let topic = &handle.topic;
-            self.error(format_args!(
-                "the global table of {topic} belongs to another topology: take the handle of this one's"
-            ))
-        })
+        self.links.global_store(handle)
     }
 
     fn slot(&self, handle: &dyn ConnectedStore) -> Result<usize, ProcessError> {
