@@ -8,7 +8,7 @@ use super::{KStream, store};
 use crate::codec::SharedCodec;
 use crate::processor::{Cx, Dropped, Processor, ProcessorSupplier, ReadOnlyHandle, Receiver, Slot, StoreHandle};
 use crate::record::Record;
-use crate::task::{GlobalRow, ProcessError};
+use crate::task::{GlobalRow, ProcessError, Rows};
 use crate::topology::{FromTopic, Store, StoreIndex};
 use kappa_state::{BufferedStore, Direction, StateError};
 use std::convert::Infallible;
@@ -76,10 +76,7 @@ impl<K: 'static, V: Send + 'static> KStream<K, V> {
 }
 
 /// All rows of a store: key, value and timestamp.
-fn rows_of<V: Send + 'static>(
-    slot: &mut dyn Slot,
-    codec: &SharedCodec<V>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>, i64)>, StateError> {
+fn rows_of<V: Send + 'static>(slot: &mut dyn Slot, codec: &SharedCodec<V>) -> Result<Rows, StateError> {
     let Some(store) = slot.any().downcast_mut::<BufferedStore<V>>() else {
         unreachable!("a store has the type it was made with")
     };

@@ -117,7 +117,7 @@ impl GlobalTable {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
         direction: Direction,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>, i64)>, StateError> {
+    ) -> Result<Vec<Row>, StateError> {
         scan(&self.lock(), &self.name, (from, to), direction)
     }
 

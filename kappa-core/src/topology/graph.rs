@@ -8,7 +8,7 @@ use super::assembly::Assembly;
 use super::{StoreKind, TopicRef, TopologyError};
 use crate::codec::Form;
 use crate::processor::{ConnectedStore, ProcessorWrapper, Slot, Wrap};
-use crate::task::{GlobalRow, GlobalTable, ProcessError, SourceRecord, TaskScope};
+use crate::task::{GlobalRow, GlobalTable, ProcessError, Rows, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
 use std::any::Any;
 use std::cell::RefCell;
@@ -111,7 +111,7 @@ pub(crate) struct Store {
 }
 
 type IsRow = Arc<dyn Fn(GlobalRow<'_>) -> bool + Send + Sync>;
-type ReadRows = Arc<dyn Fn(&mut dyn Slot) -> Result<Vec<(Vec<u8>, Vec<u8>, i64)>, StateError> + Send + Sync>;
+type ReadRows = Arc<dyn Fn(&mut dyn Slot) -> Result<Rows, StateError> + Send + Sync>;
 
 /// The topic that a read-only store is made of.
 #[derive(Clone)]
