@@ -2,7 +2,7 @@
 
 use super::KStream;
 use crate::codec::SharedCodec;
-use crate::processor::{Cx, Dropped, Next, Receiver, unencodable};
+use crate::processor::{Cx, Dropped, GlobalHandle, Next, Receiver, unencodable};
 use crate::record::{Lazy, Record};
 use crate::task::{GlobalTable, ProcessError};
 use crate::topology::{Global, SharedGraph, TopologyError};
@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 /// A table that every process has all of (Kafka Streams: `GlobalKTable`): made by
 /// [`TopologyBuilder::global_table`](crate::topology::TopologyBuilder::global_table), joined with by any key that a
-/// record gives.
-#[must_use = "join streams with it: join_global() or left_join_global()"]
+/// record gives, and read by processors.
+#[must_use = "join streams with it, or read it in processors: join_global(), left_join_global(), handle()"]
 pub struct GlobalKTable<K, V> {
     graph: SharedGraph,
     index: usize,
@@ -32,6 +32,9 @@ impl<K: 'static, V: 'static> GlobalKTable<K, V> {
         let index = known.unwrap_or(nodes.globals.len());
         match known {
             Some(known) => {
+                if nodes.globals[known].update.is_some() {
+                    nodes.errors.push(TopologyError::GlobalTopic { topic: topic.to_owned() });
+                }
                 let Global { key: first_key, value: first_value, .. } = nodes.globals[known].clone();
                 for (part, first, second) in [("key", first_key, key.form()), ("value", first_value, value.form())] {
                     if first != second {
@@ -53,6 +56,7 @@ impl<K: 'static, V: 'static> GlobalKTable<K, V> {
                         key_codec.check(key).map_err(unusable("key"))?;
                         value.map_or(Ok(()), |value| value_codec.check(value).map_err(unusable("value")))
                     }),
+                    update: None,
                 });
             }
         }
@@ -71,6 +75,53 @@ impl<K: 'static, V: 'static> GlobalKTable<K, V> {
         graph.globals[self.index].name = name.to_owned();
         drop(graph);
         self.clone()
+    }
+
+    /// What processors read the table by: move it into them. They need not be connected to it, and can't write it.
+    ///
+    /// ```
+    /// # use kappa_core::{codec::{i64_be, utf8}, record::Record, task::ProcessError, testing::TestDriver, topology::Topology};
+    /// use kappa_core::processor::{GlobalHandle, ValueContext, ValueProcessor};
+    ///
+    /// /// What an order costs by the prices of the moment.
+    /// struct Price(GlobalHandle<String, i64>);
+    ///
+    /// impl ValueProcessor<String, String> for Price {
+    ///     type Value = i64;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         record: &Record<'_, String, String>,
+    ///         cx: &mut ValueContext<'_, '_, '_, String, i64>,
+    ///     ) -> Result<(), ProcessError> {
+    ///         let Some(items) = record.value()? else { return Ok(()) };
+    ///         let mut prices = cx.global_store(&self.0)?;
+    ///         let mut total = 0;
+    ///         for item in items.split(' ') {
+    ///             total += prices.get(&item.to_owned())?.unwrap_or(0);
+    ///         }
+    ///         cx.forward(total)
+    ///     }
+    /// }
+    ///
+    /// let mut app = Topology::builder();
+    /// let prices = app.global_table("prices", utf8(), i64_be()).handle();
+    /// app.stream("orders", utf8(), utf8())
+    ///     .process_values("price", &[], move || Price(prices.clone()))
+    ///     .with_value_codec(i64_be())
+    ///     .to("totals");
+    ///
+    /// let driver = TestDriver::new(&app.build()?)?;
+    /// let prices = driver.input("prices", utf8(), i64_be());
+    /// prices.pipe("tea", 3, 1)?;
+    /// prices.pipe("cake", 4, 1)?;
+    /// driver.input("orders", utf8(), utf8()).pipe("ann", "tea cake tea", 2)?;
+    /// assert_eq!(driver.output("totals", utf8(), i64_be()).read_values()?, [Some(10)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn handle(&self) -> GlobalHandle<K, V> {
+        let topic = Arc::from(self.graph.borrow().globals[self.index].topic.as_str());
+        GlobalHandle { index: self.index, topic, key: self.key.clone(), value: self.value.clone() }
     }
 }
 

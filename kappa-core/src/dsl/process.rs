@@ -3,7 +3,7 @@
 use super::{KStream, store};
 use crate::codec::SharedCodec;
 use crate::processor::{ConnectedStore, Host, Links, Next, Processor, ProcessorSupplier, StoreHandle, ToHosted};
-use crate::topology::{Assembly, Kind, NodeId, SharedGraph, Store, TopologyError};
+use crate::topology::{Assembly, Kind, NodeId, SharedGraph, Store};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -140,8 +140,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         supplier: impl Fn() -> P + Send + Sync + 'static,
     ) -> NodeId {
         let supplier: Arc<dyn Fn() -> P + Send + Sync> = Arc::new(supplier);
-        let indices: Vec<usize> = stores.iter().map(|store| store.index()).collect();
-        let connected = indices.clone();
+        let connected: Vec<usize> = stores.iter().map(|store| store.index()).collect();
         let node = self.operator_of(name, operator, move |assembly, node| {
             let place = assembly.host(|assembly, place| {
                 let links = Links { place, ..assembly.links(node, &connected) };
@@ -152,15 +151,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         });
         let mut graph = self.graph.borrow_mut();
         graph.check_name("processor", name);
-        for (index, handle) in indices.into_iter().zip(stores) {
-            match graph.stores.get_mut(index).filter(|store| store.name == handle.name()) {
-                Some(store) => {
-                    store.needed = true;
-                    graph.nodes[node].stores.push(index);
-                }
-                None => graph.errors.push(TopologyError::Foreign { operator: format!("process({name})") }),
-            }
-        }
+        stores.iter().for_each(|handle| graph.connect_by(node, *handle, &format!("process({name})")));
         graph.nodes[node].terminal = true;
         node
     }

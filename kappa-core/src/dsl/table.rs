@@ -130,6 +130,7 @@ fn store_of<K, V: Send + 'static>(
         kind: StoreKind::KeyValue,
         open: Arc::new(open),
         flush: None,
+        from_topic: None,
     }
 }
 

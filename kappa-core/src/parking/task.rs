@@ -9,7 +9,7 @@ use super::ParkingCommand;
 use super::format::{RowCodec, prefix};
 use super::lot::Lot;
 use super::row::{Cause, Pending, Record, Row};
-use crate::task::{Output, ParkingCounts, ProcessError, SourceRecord, TaskProcessor, TaskScope};
+use crate::task::{GlobalRow, Output, ParkingCounts, ProcessError, Rows, SourceRecord, TaskProcessor, TaskScope};
 use kappa_state::{BufferOptions, BufferedStore, ManagedStore, StateError, StoreId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ const BAD_COMMAND: &str = "bad-parking-command";
 pub(crate) struct Parking {
     /// The sources' topics as rows and commands name them, in the plan's order; the control topic is the last.
     pub(crate) sources: Vec<String>,
+    /// Sources whose topics stores are restored from: what fails there is not parked, because a restore would bring it back.
+    pub(crate) restoring: Vec<usize>,
     /// The store's name.
     pub(crate) store: String,
     /// Index of its changelog among the outputs.
@@ -189,7 +191,8 @@ impl TaskProcessor for ParkingTask {
         operator: &str,
         reason: &str,
     ) -> Result<bool, StateError> {
-        let Some(key) = record.view.key.filter(|_| source != self.control) else { return Ok(false) };
+        let can_wait = source != self.control && !self.parking.restoring.contains(&source);
+        let Some(key) = record.view.key.filter(|_| can_wait) else { return Ok(false) };
         self.go_on()?;
         self.plain = false;
         let topic = &self.parking.sources[source];
@@ -228,6 +231,14 @@ impl TaskProcessor for ParkingTask {
 
     fn store(&mut self, index: usize) -> &mut dyn ManagedStore {
         if index == self.stores { &mut self.lot.store } else { self.inner.store(index) }
+    }
+
+    fn is_row(&self, store: usize, row: GlobalRow<'_>) -> bool {
+        self.inner.is_row(store, row)
+    }
+
+    fn rows(&mut self, store: usize) -> Result<Option<Rows>, StateError> {
+        if store == self.stores { Ok(None) } else { self.inner.rows(store) }
     }
 
     fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {

@@ -51,6 +51,24 @@ impl<V: Send + 'static> LogChanges for VersionedStore<V> {
     }
 }
 
+/// The flush of a store whose changelog is the topic it is made of: nothing is logged.
+pub(crate) struct StageOnly<V> {
+    slot: usize,
+    types: PhantomData<fn(V)>,
+}
+
+impl<V> StageOnly<V> {
+    pub(crate) fn new(slot: usize) -> Self {
+        Self { slot, types: PhantomData }
+    }
+}
+
+impl<V: Send + 'static> Flush for StageOnly<V> {
+    fn flush(&self, cx: &mut Cx<'_>) -> Result<(), ProcessError> {
+        cx.store::<V>(self.slot).stage(|_| Ok(()))
+    }
+}
+
 /// The flush of such a store.
 pub(crate) struct LogStore<S> {
     slot: usize,

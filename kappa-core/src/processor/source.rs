@@ -35,7 +35,9 @@ pub(crate) enum Arrival {
     Nothing,
 }
 
-const NULL_KEY: &str = "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
+/// Why a record can't be used that has no key.
+pub(crate) const NULL_KEY: &str =
+    "it is null, which its codec has no value for; wrap the codec in nullable(), or use unkeyed()";
 
 impl<K, V: 'static> SourceEntry<K, V> {
     pub(crate) fn new(

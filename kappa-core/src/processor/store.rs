@@ -49,6 +49,12 @@ pub trait ConnectedStore: sealed::Sealed {
 
     /// The store's name.
     fn name(&self) -> &str;
+
+    /// Whether the store can only be read by this handle.
+    #[doc(hidden)]
+    fn is_read_only(&self) -> bool {
+        false
+    }
 }
 
 impl<K, V> ConnectedStore for StoreHandle<K, V> {

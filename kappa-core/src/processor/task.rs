@@ -10,8 +10,8 @@ use super::context::{Cx, Origin, TaskState};
 use super::materialized::Flush;
 use super::quiet::{Quiet, Ticking};
 use super::times::ReachedTimes;
-use crate::task::{Output, OutputMark, ProcessError, SourceRecord, TaskProcessor};
-use crate::topology::Entry;
+use crate::task::{GlobalRow, Output, OutputMark, ProcessError, Rows, SourceRecord, TaskProcessor};
+use crate::topology::{Entry, FromTopic};
 use kappa_state::{ManagedStore, StateError};
 
 /// The task of one partition.
@@ -38,6 +38,8 @@ pub(crate) struct FusedTask {
     committed: Vec<i64>,
     /// The processors' `init` has been called.
     initialised: bool,
+    /// For each store, the topic it is made of where it has no changelog of its own.
+    from_topic: Vec<Option<FromTopic>>,
 }
 
 impl FusedTask {
@@ -65,7 +67,13 @@ impl FusedTask {
             flushed,
             committed,
             initialised,
+            from_topic: Vec::new(),
         }
+    }
+
+    /// Tells it which of its stores are made of topics.
+    pub(crate) fn made_of(self, from_topic: Vec<Option<FromTopic>>) -> Self {
+        Self { from_topic, ..self }
     }
 
     fn begin_record(&mut self, out: &Output) {
@@ -200,6 +208,18 @@ impl TaskProcessor for FusedTask {
             Some(slot) => slot.managed(),
             None => unreachable!("every store is in its place between calls"),
         }
+    }
+
+    fn is_row(&self, store: usize, row: GlobalRow<'_>) -> bool {
+        let from_topic = self.from_topic.get(store).and_then(Option::as_ref);
+        from_topic.is_none_or(|from| (from.is_row)(row))
+    }
+
+    fn rows(&mut self, store: usize) -> Result<Option<Rows>, StateError> {
+        let (Some(Some(from)), Some(slot)) = (self.from_topic.get(store), &mut self.state.stores[store]) else {
+            return Ok(None);
+        };
+        (from.rows)(&mut **slot).map(Some)
     }
 
     fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {

@@ -1,6 +1,8 @@
 //! Transformers of the user's own, for tables.
 
-use super::{Cx, Links, ProcessorStore, StoreHandle};
+use super::{
+    Cx, GlobalHandle, Links, ProcessorGlobalStore, ProcessorReadOnlyStore, ProcessorStore, ReadOnlyHandle, StoreHandle,
+};
 use crate::task::ProcessError;
 use std::fmt;
 
@@ -43,6 +45,22 @@ impl<'a, 'c> TransformContext<'a, 'c> {
                 handle.name
             ))),
         }
+    }
+
+    /// A read-only store that the transformer is connected to.
+    pub fn read_only_store<'s, K: 'static, V: Send + 'static>(
+        &'s mut self,
+        handle: &'s ReadOnlyHandle<K, V>,
+    ) -> Result<ProcessorReadOnlyStore<'s, K, V>, ProcessError> {
+        Ok(ProcessorReadOnlyStore::new(self.store(&handle.0)?))
+    }
+
+    /// A global table or global store, to be read. It needs no connecting.
+    pub fn global_store<'s, K: 'static, V: 'static>(
+        &'s self,
+        handle: &'s GlobalHandle<K, V>,
+    ) -> Result<ProcessorGlobalStore<'s, K, V>, ProcessError> {
+        self.links.global_store(handle)
     }
 
     /// The timestamp of the row, ms; -1 for a row that is looked up and not there.

@@ -3,8 +3,9 @@
 use super::chain::Next;
 use super::punctuation::next_after;
 use super::{
-    ConnectedStore, Cx, ProcessorSessionStore, ProcessorStore, ProcessorVersionedStore, ProcessorWindowStore,
-    PunctuationType, Schedule, SessionHandle, StoreHandle, VersionedHandle, WindowHandle,
+    ConnectedStore, Cx, GlobalHandle, GlobalLink, ProcessorGlobalStore, ProcessorReadOnlyStore, ProcessorSessionStore,
+    ProcessorStore, ProcessorVersionedStore, ProcessorWindowStore, PunctuationType, ReadOnlyHandle, Schedule,
+    SessionHandle, StoreHandle, VersionedHandle, WindowHandle,
 };
 use crate::log::Headers;
 use crate::record::{Lazy, Record};
@@ -88,6 +89,8 @@ pub(crate) struct Links {
     pub(crate) place: usize,
     /// Indices of stores in the topology, with their slots in the task.
     pub(crate) stores: Vec<(usize, usize)>,
+    /// The topology's global tables, which need no connecting.
+    pub(crate) globals: Arc<[GlobalLink]>,
     pub(crate) sources: Vec<TopicRef>,
     pub(crate) partition: i32,
 }
@@ -241,6 +244,22 @@ impl<'a, 'c, K: 'static, V: 'static> ProcessorContext<'a, 'c, K, V> {
         let slot = self.slot(handle)?;
         let (store, expired) = self.cx.typed_and_expired(slot);
         Ok(ProcessorSessionStore::new(store, handle, expired))
+    }
+
+    /// A read-only store that the processor is connected to.
+    pub fn read_only_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s ReadOnlyHandle<SK, SV>,
+    ) -> Result<ProcessorReadOnlyStore<'s, SK, SV>, ProcessError> {
+        Ok(ProcessorReadOnlyStore::new(self.store(&handle.0)?))
+    }
+
+    /// A global table or global store, to be read. It needs no connecting.
+    pub fn global_store<'s, SK: 'static, SV: 'static>(
+        &'s self,
+        handle: &'s GlobalHandle<SK, SV>,
+    ) -> Result<ProcessorGlobalStore<'s, SK, SV>, ProcessError> {
+        self.links.global_store(handle)
     }
 
     fn slot(&self, handle: &dyn ConnectedStore) -> Result<usize, ProcessError> {

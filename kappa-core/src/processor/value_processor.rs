@@ -1,8 +1,9 @@
 //! Processors that leave keys alone (Kafka Streams: `FixedKeyProcessor`).
 
 use super::{
-    Processor, ProcessorContext, ProcessorSessionStore, ProcessorStore, ProcessorVersionedStore, ProcessorWindowStore,
-    PunctuationType, RecordMetadata, Schedule, SessionHandle, StoreHandle, VersionedHandle, WindowHandle,
+    GlobalHandle, Processor, ProcessorContext, ProcessorGlobalStore, ProcessorReadOnlyStore, ProcessorSessionStore,
+    ProcessorStore, ProcessorVersionedStore, ProcessorWindowStore, PunctuationType, ReadOnlyHandle, RecordMetadata,
+    Schedule, SessionHandle, StoreHandle, VersionedHandle, WindowHandle,
 };
 use crate::log::Headers;
 use crate::record::{Lazy, Record};
@@ -98,6 +99,22 @@ impl<K: 'static, V: 'static> ValueContext<'_, '_, '_, K, V> {
         handle: &'s SessionHandle<SK, SV>,
     ) -> Result<ProcessorSessionStore<'s, SK, SV>, ProcessError> {
         self.cx.session_store(handle)
+    }
+
+    /// As [`ProcessorContext::read_only_store`].
+    pub fn read_only_store<'s, SK: 'static, SV: Send + 'static>(
+        &'s mut self,
+        handle: &'s ReadOnlyHandle<SK, SV>,
+    ) -> Result<ProcessorReadOnlyStore<'s, SK, SV>, ProcessError> {
+        self.cx.read_only_store(handle)
+    }
+
+    /// As [`ProcessorContext::global_store`].
+    pub fn global_store<'s, SK: 'static, SV: 'static>(
+        &'s self,
+        handle: &'s GlobalHandle<SK, SV>,
+    ) -> Result<ProcessorGlobalStore<'s, SK, SV>, ProcessError> {
+        self.cx.global_store(handle)
     }
 
     /// As [`ProcessorContext::schedule`].

@@ -19,6 +19,7 @@ use super::rules::{Rule, Rules};
 use super::shared::Shared;
 use super::task::Task;
 use crate::log::{Append, LogError, MemberStamp, OffsetCommit, Position};
+use crate::topology::ChangelogSource;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -179,12 +180,19 @@ impl Commit<'_> {
         for task in self.tasks.values_mut().filter(|task| task.touched) {
             let operator_time = operator_time(task.stream_time_ms(), now_ms);
             for index in 0..task.processor.store_count() {
-                let changelog = task.changelogs[index].map(|output| task.outputs[output].handle);
-                let next_offset = changelog.and_then(|topic| {
-                    let key = (topic, task.id.partition);
-                    let found = positions.binary_search_by_key(&key, |at| (at.topic, at.partition)).ok()?;
-                    Some(positions[found].next_offset)
-                });
+                let next_offset = match task.changelogs[index] {
+                    ChangelogSource::Own { output } => {
+                        let key = (task.outputs[output].handle, task.id.partition);
+                        let found = positions.binary_search_by_key(&key, |at| (at.topic, at.partition)).ok();
+                        found.map(|found| positions[found].next_offset)
+                    }
+                    // What is made of a topic has come as far as that is committed with this very commit.
+                    ChangelogSource::Input { source } => {
+                        let queue = task.sources.iter().find(|(of, _)| *of == source).map(|(_, queue)| queue);
+                        queue.map(|queue| queue.position).filter(|position| *position >= 0)
+                    }
+                    ChangelogSource::None => None,
+                };
                 let told = task.processor.store(index).committed(next_offset, &operator_time, now_ms);
                 told.map_err(|error| LogError::Fatal { operation: "commit", reason: error.to_string() })?;
             }

@@ -5,13 +5,14 @@
 //! - The tables are ready when each partition has been read up to where its committed records ended when the process started.
 
 use super::layout::AppLayout;
+use super::metrics::RuntimeMetrics;
 use super::settings::{BadRecords, Settings};
 use crate::Error;
 use crate::log::{
     Assignment, Fetch, FetchOptions, FetchedBatch, Isolation, Log, LogError, OffsetSpec, Recovery, Run, Start, Token,
     TopicPartition,
 };
-use crate::task::{GlobalRow, Globals, ProcessError, Program};
+use crate::task::{GlobalRow, Globals, ProcessError, Program, SourceRecord};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,14 +28,17 @@ pub struct GlobalReader {
     fetch: Box<dyn Fetch>,
     /// By token.
     partitions: Vec<Reading>,
-    skips_bad_records: bool,
+    left_out: LeavesOut,
     poll_records: usize,
+    metrics: RuntimeMetrics,
 }
 
 #[derive(Debug)]
 struct Reading {
     /// Index of the table in the plan.
     table: usize,
+    /// A function of the user's writes it.
+    has_update: bool,
     partition: TopicPartition,
     /// The next offset.
     position: i64,
@@ -51,6 +55,7 @@ impl GlobalReader {
         program: Arc<dyn Program>,
         settings: &Settings,
         globals: Globals,
+        metrics: RuntimeMetrics,
     ) -> Result<Self, Error> {
         let partitions = |(table, (topic, count)): (usize, &(Arc<str>, i32))| {
             let topic = Arc::clone(topic);
@@ -68,15 +73,17 @@ impl GlobalReader {
             wait_max: FETCH_WAIT_MAX,
             ahead_records: 10_000,
         })?;
-        let reading =
-            |((table, partition), target)| Reading { table, partition, position: 0, target, done: target == 0 };
+        let reading = |((table, partition), target): ((usize, TopicPartition), i64)| {
+            let has_update = program.plan().globals.get(table).is_some_and(|global| global.has_update);
+            Reading { table, has_update, partition, position: 0, target, done: target == 0 }
+        };
         let partitions: Vec<Reading> = all.into_iter().zip(ends).map(reading).collect();
         let assignments: Vec<Assignment> =
             partitions.iter().zip(0..).map(|(reading, token)| reading.assignment(token, Start::Earliest)).collect();
         fetch.assign(&assignments)?;
-        let skips_bad_records = settings.bad_records != BadRecords::Fail;
-        let poll_records = settings.poll_records;
-        Ok(Self { program, globals, fetch, partitions, skips_bad_records, poll_records })
+        let (bad, failed) = (settings.bad_records != BadRecords::Fail, settings.failed_records != BadRecords::Fail);
+        let (left_out, poll_records) = (LeavesOut { bad, failed }, settings.poll_records);
+        Ok(Self { program, globals, fetch, partitions, left_out, poll_records, metrics })
     }
 
     /// One round: reads what is there, waiting for it at most `max_wait`.
@@ -120,17 +127,35 @@ impl GlobalReader {
 
     fn take(&mut self, batch: &dyn FetchedBatch, run: Run) -> Result<(), Error> {
         let Some(reading) = self.partitions.get_mut(run.token as usize) else { return Ok(()) };
+        let Some(table) = self.globals.table(reading.table) else { return Ok(()) };
         let mut rows: Vec<GlobalRow<'_>> = Vec::with_capacity((run.end - run.start) as usize);
+        let mut keyless = 0;
         for index in run.start..run.end {
-            let record = batch.record(index as usize);
-            reading.position = record.offset + 1;
-            let Some(key) = record.key else { continue };
-            match self.program.check_global(reading.table, key, record.value) {
-                Ok(()) => rows.push((key, record.value, record.timestamp_ms)),
-                Err(error) => bad(&reading.partition, record.offset, &error, self.skips_bad_records)?,
+            let view = batch.record(index as usize);
+            reading.position = view.offset + 1;
+            let taken = match (reading.has_update, view.key) {
+                (true, _) => {
+                    let record = SourceRecord { view, headers: batch.headers(index as usize) };
+                    self.program.update_global(reading.table, &record, reading.partition.partition, table)
+                }
+                (false, None) => {
+                    keyless += 1;
+                    continue;
+                }
+                (false, Some(key)) => self
+                    .program
+                    .check_global(reading.table, key, view.value)
+                    .map(|()| rows.push((key, view.value, view.timestamp_ms))),
+            };
+            if let Err(error) = taken {
+                self.left_out.treat(&reading.partition, view.offset, error, &self.metrics)?;
             }
         }
-        if let Some(table) = self.globals.table(reading.table) {
+        if keyless > 0 {
+            tracing::debug!(partition = %reading.partition, keyless, "records of a global table without a key left out");
+            self.metrics.skip("null-key", keyless);
+        }
+        if !rows.is_empty() {
             table.apply(rows)?;
         }
         Ok(())
@@ -157,13 +182,38 @@ impl Reading {
     }
 }
 
-/// A record that can't be decoded. Every process reads it, so it goes to no dead-letter topic: it is left out where bad
-/// records are not to stop the application.
-fn bad(partition: &TopicPartition, offset: i64, error: &ProcessError, skip: bool) -> Result<(), Error> {
-    let (topic, partition) = (partition.topic.to_string(), partition.partition);
-    if skip {
+/// Which records are left out and do not stop the application. Every process reads them, so they go to no dead-letter topic.
+#[derive(Debug, Clone, Copy)]
+struct LeavesOut {
+    bad: bool,
+    failed: bool,
+}
+
+impl LeavesOut {
+    /// A record can't be decoded, or a store's function has failed for it: it has written nothing.
+    fn treat(
+        self,
+        at: &TopicPartition,
+        offset: i64,
+        error: ProcessError,
+        metrics: &RuntimeMetrics,
+    ) -> Result<(), Error> {
+        let (topic, partition) = (at.topic.to_string(), at.partition);
+        let counted = match &error {
+            ProcessError::Undecodable { .. } if self.bad => "bad_record",
+            ProcessError::Operator { .. } if self.failed => "failed_record",
+            _ => {
+                return Err(match error {
+                    ProcessError::State(error) => error.into(),
+                    ProcessError::Operator { operator, reason } => {
+                        Error::Operator { topic, partition, offset, operator, reason }
+                    }
+                    error => Error::BadRecord { topic, partition, offset, reason: error.to_string() },
+                });
+            }
+        };
         tracing::warn!(topic, partition, offset, %error, "record of a global table left out");
-        return Ok(());
+        metrics.skip(counted, 1);
+        Ok(())
     }
-    Err(Error::BadRecord { topic, partition, offset, reason: error.to_string() })
 }

@@ -36,8 +36,8 @@ pub struct SubTopologyLayout {
     pub sources: Vec<TopicLayout>,
     /// What it writes, in the plan's order.
     pub outputs: Vec<TopicLayout>,
-    /// For each store, in the plan's order: its name and its changelog's index among the outputs.
-    pub stores: Vec<(String, Option<usize>)>,
+    /// For each store, in the plan's order: its name and where its changes are logged.
+    pub stores: Vec<(String, ChangelogSource)>,
 }
 
 /// The whole application on the log.
@@ -96,14 +96,7 @@ impl AppLayout {
                 first_task,
                 sources: sub.sources.iter().map(|source| layout(&source.topic)).collect(),
                 outputs: sub.outputs.iter().map(layout).collect(),
-                stores: sub
-                    .stores
-                    .iter()
-                    .map(|store| match store.changelog {
-                        ChangelogSource::Own { output } => (store.name.clone(), Some(output)),
-                        ChangelogSource::None => (store.name.clone(), None),
-                    })
-                    .collect(),
+                stores: sub.stores.iter().map(|store| (store.name.clone(), store.changelog)).collect(),
             });
             first_task += tasks as usize;
         }
@@ -281,7 +274,7 @@ impl Counts {
 fn kind_of(sub: &SubTopologyPlan, topic: &TopicRef) -> StoreKind {
     let logs = |store: &&StorePlan| match store.changelog {
         ChangelogSource::Own { output } => sub.outputs.get(output) == Some(topic),
-        ChangelogSource::None => false,
+        ChangelogSource::Input { .. } | ChangelogSource::None => false,
     };
     sub.stores.iter().find(logs).map_or(StoreKind::KeyValue, |store| store.kind)
 }

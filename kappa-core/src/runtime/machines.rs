@@ -121,7 +121,14 @@ pub fn start(
     let mut machines = Vec::new();
     let globals = Globals::open(program.plan().globals.iter().map(|global| global.name.as_str()), &*state)?;
     if !layout.globals.is_empty() {
-        let reader = GlobalReader::new(&**log, &layout, Arc::clone(program), &settings, globals.clone())?;
+        let reader = GlobalReader::new(
+            &**log,
+            &layout,
+            Arc::clone(program),
+            &settings,
+            globals.clone(),
+            shared.metrics.clone(),
+        )?;
         machines.push((Part::Globals, Some(Machine::Globals(Box::new(reader)))));
     }
     let restorer = Restorer::new(

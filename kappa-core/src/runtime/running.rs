@@ -230,7 +230,8 @@ impl RunningApp {
             let (settings, globals) = (Arc::clone(settings), globals.clone());
             let until = Arc::clone(&shared);
             let body = move || {
-                let mut reader = GlobalReader::new(&*log, &layout, program, &settings, globals)?;
+                let metrics = until.metrics.clone();
+                let mut reader = GlobalReader::new(&*log, &layout, program, &settings, globals, metrics)?;
                 while !until.is_stopping() {
                     reader.turn(GLOBAL_WAIT)?;
                 }

@@ -13,6 +13,7 @@ use super::queue::SourceQueue;
 use super::settings::BadRecords;
 use crate::Error;
 use crate::task::{Output, OutputTopic, ProcessError, SourceRecord, TaskProcessor};
+use crate::topology::ChangelogSource;
 use std::collections::BTreeMap;
 
 /// A task that a worker runs.
@@ -24,8 +25,8 @@ pub(crate) struct Task {
     /// With each queue, the index of its source in the plan.
     pub(crate) sources: Vec<(usize, SourceQueue)>,
     pub(crate) outputs: Vec<OutputTopic>,
-    /// For each store, the output that is its changelog.
-    pub(crate) changelogs: Vec<Option<usize>>,
+    /// For each store, where its changes are logged.
+    pub(crate) changelogs: Vec<ChangelogSource>,
     pub(crate) touched: bool,
     /// Records known to fail, by source and offset, with the operator and the reason: left out when their turn comes.
     pub(crate) failing: BTreeMap<(usize, i64), (String, String)>,

@@ -5,9 +5,11 @@
 //! - The version grows with each write and after it: who finds the version unchanged has not missed a row.
 //! - A global table is read anew from its topic at each start: nothing of an earlier run is in it.
 
-use kappa_state::{KeyValueStore, Layer, Mark, StateBackend, StateError, StoreId};
+use super::global_scan::scan;
+use kappa_state::{Direction, KeyValueStore, Layer, Mark, StateBackend, StateError, StoreId};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +60,8 @@ impl Globals {
 
 /// A record of a global table's topic: key, value (null deletes), timestamp in ms.
 pub type GlobalRow<'r> = (&'r [u8], Option<&'r [u8]>, i64);
+/// A row as it is found: key, value, timestamp in ms.
+pub(super) type Row = (Vec<u8>, Vec<u8>, i64);
 
 /// One global table.
 pub struct GlobalTable {
@@ -66,11 +70,11 @@ pub struct GlobalTable {
     version: AtomicU64,
 }
 
-struct Rows {
+pub(super) struct Rows {
     /// Not in the store behind yet; `None` deletes.
-    recent: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    pub(super) recent: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     recent_bytes: usize,
-    behind: Box<dyn KeyValueStore>,
+    pub(super) behind: Box<dyn KeyValueStore>,
 }
 
 impl GlobalTable {
@@ -102,12 +106,19 @@ impl GlobalTable {
                 }
             }
         }
-        let Some(at_ms) = into.get(start..start + TIMESTAMP_BYTES).and_then(|bytes| bytes.try_into().ok()) else {
-            let reason = "a row without a timestamp".to_owned();
-            return Err(StateError::Decode { store: self.name.clone(), reason });
-        };
+        let (at_ms, _) = parts(&self.name, into.get(start..).unwrap_or_default())?;
         into.drain(start..start + TIMESTAMP_BYTES);
-        Ok(Some(i64::from_be_bytes(at_ms)))
+        Ok(Some(at_ms))
+    }
+
+    /// The rows of a range as of one moment, in the order of their keys' bytes.
+    pub(crate) fn range(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        direction: Direction,
+    ) -> Result<Vec<Row>, StateError> {
+        scan(&self.lock(), &self.name, (from, to), direction)
     }
 
     /// Takes records in, in their order.
@@ -130,6 +141,20 @@ impl GlobalTable {
     fn lock(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A row as it is kept: its timestamp, then its value.
+fn parts<'b>(store: &str, bytes: &'b [u8]) -> Result<(i64, &'b [u8]), StateError> {
+    match bytes.split_first_chunk::<TIMESTAMP_BYTES>() {
+        Some((at_ms, value)) => Ok((i64::from_be_bytes(*at_ms), value)),
+        None => Err(StateError::Decode { store: store.to_owned(), reason: "a row without a timestamp".to_owned() }),
+    }
+}
+
+/// A row of its own, of what is kept.
+pub(super) fn row(store: &str, key: &[u8], bytes: &[u8]) -> Result<Row, StateError> {
+    let (at_ms, value) = parts(store, bytes)?;
+    Ok((key.to_vec(), value.to_vec(), at_ms))
 }
 
 impl Rows {
@@ -178,6 +203,31 @@ mod tests {
         assert_eq!(value(table, "c"), Some((b"3".to_vec(), 8)));
         table.lock().write().unwrap();
         assert_eq!((value(table, "a"), value(table, "c")), (None, Some((b"3".to_vec(), 8))));
+    }
+
+    #[test]
+    fn a_range_has_what_is_in_memory_over_what_lies_behind() {
+        let state = MemoryBackend::new();
+        let globals = Globals::open(["g"], &state).unwrap();
+        let table = globals.table(0).unwrap();
+        let put = |key: &'static str| (key.as_bytes(), Some(key.as_bytes()), 5);
+        table.apply([put("b"), put("d"), put("f"), put("h")]).unwrap();
+        table.lock().write().unwrap();
+        // Before all, between, over one, instead of one, behind all; deletions of what is there and of what is not.
+        table.apply([put("a"), put("c"), put("i"), (b"d", Some(b"new"), 6), (b"f", None, 7), (b"g", None, 8)]).unwrap();
+        let keys = |from: Bound<&str>, to: Bound<&str>, direction| -> String {
+            let rows = table.range(from.map(str::as_bytes), to.map(str::as_bytes), direction).unwrap();
+            rows.iter().map(|(key, ..)| String::from_utf8(key.clone()).unwrap()).collect()
+        };
+        let (forward, backward) = (Direction::Forward, Direction::Backward);
+        assert_eq!(keys(Bound::Unbounded, Bound::Unbounded, forward), "abcdhi");
+        assert_eq!(keys(Bound::Unbounded, Bound::Unbounded, backward), "ihdcba");
+        assert_eq!(keys(Bound::Included("b"), Bound::Included("h"), forward), "bcdh");
+        assert_eq!(keys(Bound::Excluded("b"), Bound::Excluded("h"), backward), "dc");
+        assert_eq!(keys(Bound::Included("h"), Bound::Included("b"), forward), "", "the wrong way round");
+        assert_eq!(keys(Bound::Excluded("b"), Bound::Excluded("b"), forward), "");
+        let changed = table.range(Bound::Included(b"d"), Bound::Included(b"d"), forward).unwrap();
+        assert_eq!(changed, [(b"d".to_vec(), b"new".to_vec(), 6)]);
     }
 
     #[test]

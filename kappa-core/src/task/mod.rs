@@ -1,6 +1,7 @@
 //! Tasks: one partition of one sub-topology.
 
 mod calls;
+mod global_scan;
 mod globals;
 mod output;
 mod parking;
@@ -10,4 +11,4 @@ pub use calls::{CallPool, CallRunner, InlineCalls, RunningCall};
 pub use globals::{GlobalRow, GlobalTable, Globals};
 pub use output::{Output, OutputMark, OutputTopic};
 pub use parking::ParkingCounts;
-pub use processor::{ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};
+pub use processor::{ProcessError, Program, Rows, SourceRecord, TaskProcessor, TaskScope};

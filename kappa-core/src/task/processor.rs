@@ -1,7 +1,7 @@
 //! The boundary between a topology and what drives it: production threads, the test driver and the
 //! simulator all call the same three steps.
 
-use super::{CallRunner, Globals, Output, ParkingCounts};
+use super::{CallRunner, GlobalRow, GlobalTable, Globals, Output, ParkingCounts};
 use crate::log::{Headers, RecordView};
 use crate::topology::{TopologyDescription, TopologyPlan};
 use kappa_state::{ManagedStore, StateBackend, StateError};
@@ -25,7 +25,22 @@ pub trait Program: Send + Sync + fmt::Debug {
     fn check_global(&self, _table: usize, _key: &[u8], _value: Option<&[u8]>) -> Result<(), ProcessError> {
         Ok(())
     }
+
+    /// Runs the function of a global store (an index into the plan's) over a record of its topic: it writes the store. A record
+    /// that fails has written nothing. Only of stores whose plan says that they have one.
+    fn update_global(
+        &self,
+        _store: usize,
+        _record: &SourceRecord<'_>,
+        _partition: i32,
+        _rows: &GlobalTable,
+    ) -> Result<(), ProcessError> {
+        Ok(())
+    }
 }
+
+/// Rows of a store: key, value, timestamp in ms.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>, i64)>;
 
 /// What a task is told when it is made.
 #[derive(Debug)]
@@ -164,6 +179,17 @@ pub trait TaskProcessor: Send {
 
     /// One store. Panics when out of range.
     fn store(&mut self, index: usize) -> &mut dyn ManagedStore;
+
+    /// Whether a record of the topic that a store is restored from is one of its rows: else it could not be used when it
+    /// came. Asked only of stores that have no changelog of their own.
+    fn is_row(&self, _store: usize, _row: GlobalRow<'_>) -> bool {
+        true
+    }
+
+    /// All rows of a store that has no changelog of its own: for those who read others' contents there.
+    fn rows(&mut self, _store: usize) -> Result<Option<Rows>, StateError> {
+        Ok(None)
+    }
 
     /// Records dropped since the last call, by reason (Kafka Streams: `dropped-records`), for the metrics.
     fn take_dropped(&mut self) -> Vec<(&'static str, u64)>;

@@ -2,6 +2,7 @@
 
 mod driver;
 mod error;
+mod globals;
 mod parking;
 mod queues;
 mod recording;

@@ -37,19 +37,28 @@ impl<K: 'static, V: 'static> TestStore<K, V> {
 
     /// All entries with their timestamps, by partition and key bytes.
     pub fn rows(&self) -> Result<Vec<(K, V, i64)>, TestError> {
+        let failed = |error| TestError::codec(&self.name, error);
+        let decoded = |(key, value, at_ms): (Vec<u8>, Vec<u8>, i64)| -> Result<(K, V, i64), TestError> {
+            let (key, value) = (self.key.codec.decode(&key), self.value.codec.decode(&value));
+            Ok((key.map_err(failed)?, value.map_err(failed)?, at_ms))
+        };
+        if let Some(rows) = self.world.borrow_mut().rows_of_input(&self.name)? {
+            return rows.into_iter().map(decoded).collect();
+        }
         let world = self.world.borrow();
+        if let Some(rows) = world.rows_of_global(&self.name)? {
+            return rows.into_iter().map(decoded).collect();
+        }
         let Some(logs) = world.changelogs.get(&self.name) else {
             let has: Vec<&str> = world.changelogs.keys().map(String::as_str).collect();
             return Err(TestError::Unknown { what: "store", name: self.name.clone(), has: has.join(", ") });
         };
-        let failed = |error| TestError::codec(&self.name, error);
         let mut rows = Vec::new();
         for log in logs.values() {
             let latest: BTreeMap<&[u8], &Logged> = log.iter().map(|row| (&*row.key, row)).collect();
             for (key, row) in latest {
                 let Some(value) = &row.value else { continue };
-                let (key, value) = (self.key.codec.decode(key), self.value.codec.decode(value));
-                rows.push((key.map_err(failed)?, value.map_err(failed)?, row.timestamp_ms));
+                rows.push(decoded((key.to_vec(), value.clone(), row.timestamp_ms))?);
             }
         }
         Ok(rows)

@@ -11,7 +11,7 @@ use super::{ChangelogRecord, Recorded, RecordedHeader, Recording, TestError, Tes
 use crate::log::{Header, TopicHandle};
 use crate::runtime::BadRecords;
 use crate::runtime::bad_record::{LeftOut, Policies, Policy};
-use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, Program as _, TaskProcessor, TaskScope};
+use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, Rows, TaskProcessor, TaskScope};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
 use kappa_state::{MemoryBackend, TailBound};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,7 +31,9 @@ pub(super) struct World {
     pub(super) tasks: Vec<Task>,
     pub(super) options: TestOptions,
     queues: Queues,
-    globals: Globals,
+    pub(super) globals: Globals,
+    /// The next offsets of global tables' topics, by topic and partition.
+    pub(super) global_ends: BTreeMap<(String, i32), i64>,
     pub(super) written: BTreeMap<TopicRef, VecDeque<Stored>>,
     /// By store and partition.
     pub(super) changelogs: BTreeMap<String, BTreeMap<i32, Vec<Logged>>>,
@@ -56,6 +58,8 @@ pub(super) struct Task {
     out: Output,
     /// What it knew of time at the last commit: kept beside the committed offsets.
     times: Vec<i64>,
+    /// What it has processed since the last commit of inputs that stores are made of, by store.
+    inputs: Vec<(usize, Logged)>,
 }
 
 impl World {
@@ -66,6 +70,7 @@ impl World {
             tasks: Vec::new(),
             queues: Queues::default(),
             globals: Globals::open(plan.globals.iter().map(|global| global.name.as_str()), &MemoryBackend::new())?,
+            global_ends: BTreeMap::new(),
             written: BTreeMap::new(),
             changelogs: BTreeMap::new(),
             dropped: BTreeMap::new(),
@@ -90,6 +95,9 @@ impl World {
             if let BadRecords::DeadLetter(topic) = letters {
                 world.written.entry(TopicRef::External(topic.clone())).or_default();
             }
+        }
+        for store in plan.sub_topologies.iter().flat_map(|sub| &sub.stores) {
+            world.changelogs.entry(store.name.clone()).or_default();
         }
         for topic in plan.sub_topologies.iter().flat_map(|sub| &sub.outputs) {
             match topic {
@@ -147,8 +155,8 @@ impl World {
         }
         let mut out = Output::new(topics.clone(), partition);
         processor.advance(self.now_ms, &mut out).map_err(|source| TestError::Clock { task: name.clone(), source })?;
-        let times = processor.times();
-        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out, times })
+        let (times, inputs) = (processor.times(), Vec::new());
+        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out, times, inputs })
     }
 
     /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
@@ -211,6 +219,18 @@ impl World {
         None
     }
 
+    /// The rows of a store that is made of a topic, task by task; `None` of one with a changelog of its own.
+    pub(super) fn rows_of_input(&mut self, store: &str) -> Result<Option<Rows>, TestError> {
+        let mut found = None;
+        for task in &mut self.tasks {
+            let Some(index) = task.plan.stores.iter().position(|plan| plan.name == store) else { continue };
+            if let Some(rows) = task.processor.rows(index)? {
+                found.get_or_insert_with(Rows::new).extend(rows);
+            }
+        }
+        Ok(found)
+    }
+
     pub(super) fn task_names(&self) -> Vec<String> {
         self.tasks.iter().map(|task| task.name.clone()).collect()
     }
@@ -240,26 +260,6 @@ impl World {
             self.queue(topic, record);
         }
         self.drain()
-    }
-
-    /// Takes a record into the global tables of its topic; one without a key is left out.
-    fn pipe_global(&mut self, topic: &TopicRef, record: &Stored) -> Result<(), TestError> {
-        let TopicRef::External(name) = topic else { return Ok(()) };
-        let Stored { partition, timestamp_ms, key, value, .. } = record;
-        for (index, global) in self.topology.plan().globals.iter().enumerate() {
-            let Some(table) = self.globals.table(index).filter(|_| global.topic == *name) else { continue };
-            let Some(key) = key else {
-                *self.dropped.entry("null-key").or_default() += 1;
-                continue;
-            };
-            let checked = self.topology.check_global(index, key, value.as_deref());
-            let (topic, partition) = (name.clone(), *partition);
-            checked.map_err(|source| TestError::Process { topic, partition, offset: 0, source })?;
-            table.apply([(key.as_slice(), value.as_deref(), *timestamp_ms)])?;
-            let log = self.changelogs.entry(global.name.clone()).or_default().entry(0).or_default();
-            log.push(Logged { key: key.clone(), value: value.clone(), timestamp_ms: *timestamp_ms });
-        }
-        Ok(())
     }
 
     /// Does again what was recorded.
@@ -377,6 +377,7 @@ impl World {
                 if let Err(error) = task.process(source, offset, &record) {
                     self.leave_out(index, source, &topic, offset, &record, error)?;
                 }
+                self.tasks[index].note_input(source, &record);
                 self.after(index)?;
             }
         }
@@ -449,8 +450,13 @@ impl World {
             return Err(TestError::Commit { task, source });
         }
         self.count_dropped(index);
-        let logged = self.collect(index);
+        let mut logged = self.collect(index);
         let task = &mut self.tasks[index];
+        for (store, row) in std::mem::take(&mut task.inputs) {
+            logged[store] = true;
+            let logs = self.changelogs.entry(task.plan.stores[store].name.clone()).or_default();
+            logs.entry(task.partition).or_default().push(row);
+        }
         for (store, logged) in logged.into_iter().enumerate() {
             let log = self.changelogs.get(&task.plan.stores[store].name).and_then(|logs| logs.get(&task.partition));
             let end = log.filter(|_| logged).map(|log| log.len() as i64);
@@ -471,6 +477,7 @@ impl World {
         self.queues.clear();
         let task = &mut self.tasks[index];
         task.out.batch = Default::default();
+        task.inputs.clear();
         task.processor.take_dropped();
         (0..task.processor.store_count()).for_each(|store| task.processor.store(store).aborted());
         task.processor.aborted();
@@ -518,6 +525,18 @@ impl World {
 impl Task {
     fn process(&mut self, source: usize, offset: i64, record: &Stored) -> Result<(), ProcessError> {
         self.processor.process(source, &record.as_source(offset), &mut self.out)
+    }
+
+    /// A record has been processed: stores that are made of its topic are restored with it once it is committed.
+    fn note_input(&mut self, source: usize, record: &Stored) {
+        let Some(key) = &record.key else { return };
+        for (store, plan) in self.plan.stores.iter().enumerate() {
+            let row = (key.as_slice(), record.value.as_deref(), record.timestamp_ms);
+            if plan.changelog == (ChangelogSource::Input { source }) && self.processor.is_row(store, row) {
+                let (key, value, timestamp_ms) = (key.clone(), record.value.clone(), record.timestamp_ms);
+                self.inputs.push((store, Logged { key, value, timestamp_ms }));
+            }
+        }
     }
 }
 

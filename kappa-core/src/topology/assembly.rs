@@ -7,8 +7,8 @@ use crate::codec::SharedCodec;
 use crate::dsl::Timestamps;
 use crate::processor::{
     CallSet, Children, Cx, Discard, DrainCalls, ErasedChain, Fan, Flush, FusedTask, HeldBack, Hosted, Joint, Links,
-    LogChanges, LogOnly, LogStore, Materialized, Next, OperatorTimes, Quiet, ReachedTimes, Receiver, Slot, TaskState,
-    Tick, Ticking, TimeSlot, Wrapped,
+    LogChanges, LogOnly, LogStore, Materialized, Next, OperatorTimes, Quiet, ReachedTimes, Receiver, Slot, StageOnly,
+    TaskState, Tick, Ticking, TimeSlot, Wrapped,
 };
 use crate::task::{CallRunner, GlobalTable, Globals, ProcessError, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
@@ -110,7 +110,8 @@ impl<'a> Assembly<'a> {
             scope.cache_bytes_per_store == 0,
         );
         state.held_back = assembly.holders.iter().map(|_| HeldBack::default()).collect();
-        Ok(FusedTask::new(entries, flushes, reached, quiet, state, scope.undo_records))
+        let from_topic = sub.stores.iter().map(|index| graph.stores[*index].from_topic.clone()).collect();
+        Ok(FusedTask::new(entries, flushes, reached, quiet, state, scope.undo_records).made_of(from_topic))
     }
 
     /// Where it is kept how far stores have come whose rows expire.
@@ -222,6 +223,12 @@ impl<'a> Assembly<'a> {
         self.flushes.push((self.after_all(store), Box::new(flush)));
     }
 
+    /// The flush of a store that is made of a topic: nothing is logged.
+    pub(crate) fn stage_only<V: Send + 'static>(&mut self, store: StoreIndex) {
+        let Some(slot) = self.slot(store) else { return };
+        self.flushes.push((self.after_all(store), Box::new(StageOnly::<V>::new(slot))));
+    }
+
     /// The turn, at a flush, of a store that only processors write: after all nodes.
     pub(crate) fn after_all(&self, store: StoreIndex) -> usize {
         self.graph.nodes.len() + store
@@ -236,7 +243,10 @@ impl<'a> Assembly<'a> {
     pub(crate) fn links(&self, node: NodeId, stores: &[StoreIndex]) -> Links {
         let stores = stores.iter().filter_map(|index| Some((*index, self.slot(*index)?))).collect();
         let (place, sources) = (usize::MAX, self.sources());
-        Links { name: self.name(node), place, stores, sources, partition: self.partition }
+        let globals = (self.graph.globals.iter().enumerate())
+            .map(|(index, global)| (Arc::from(global.topic.as_str()), self.global(index)))
+            .collect();
+        Links { name: self.name(node), place, stores, globals, sources, partition: self.partition }
     }
 
     /// What follows a user's processor, child by child.

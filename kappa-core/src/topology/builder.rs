@@ -1,7 +1,7 @@
 //! Building a topology, and what comes of it.
 
 use super::assembly::Assembly;
-use super::graph::{Graph, Kind, SharedGraph};
+use super::graph::{Global, Graph, Kind, SharedGraph};
 use super::parking;
 use super::planner::{SubTopology, sub_topologies};
 use super::{GlobalPlan, TopicRef, TopologyDescription, TopologyError, TopologyPlan, fingerprint};
@@ -9,7 +9,7 @@ use crate::codec::{Codec, SharedCodec};
 use crate::dsl::{self, GlobalKTable, KStream, KTable};
 use crate::parking::wrap;
 use crate::processor::{SessionHandle, StoreHandle, StoredWindows, VersionedHandle, WindowHandle};
-use crate::task::{ProcessError, Program, TaskProcessor, TaskScope};
+use crate::task::{GlobalTable, ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};
 use kappa_state::StateError;
 use std::fmt;
 use std::sync::Arc;
@@ -271,7 +271,11 @@ impl TopologyBuilder {
         let fingerprint = fingerprint::fingerprint(&graph, &subs);
         let sub_topologies = subs.iter().map(|sub| sub.plan.clone()).collect();
         let mut globals: Vec<GlobalPlan> = (graph.globals.iter())
-            .map(|global| GlobalPlan { name: global.name.clone(), topic: global.topic.clone() })
+            .map(|global| GlobalPlan {
+                name: global.name.clone(),
+                topic: global.topic.clone(),
+                has_update: global.update.is_some(),
+            })
             .collect();
         globals.sort_by(|a, b| a.topic.cmp(&b.topic));
         let plan = TopologyPlan { sub_topologies, views, globals, fingerprint };
@@ -296,7 +300,8 @@ fn check(graph: &Graph) -> Result<(), TopologyError> {
     if graph.nodes.is_empty() {
         return Err(TopologyError::Empty);
     }
-    let mut names: Vec<&str> = graph.stores.iter().filter(|store| store.needed).map(|store| &*store.name).collect();
+    let stores = graph.stores.iter().filter(|store| store.needed).map(|store| &*store.name);
+    let mut names: Vec<&str> = stores.chain(graph.globals.iter().map(|global| &*global.name)).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(TopologyError::DuplicateName { what: "store", name: twice[0].to_owned() });
@@ -363,6 +368,14 @@ impl Topology {
     }
 }
 
+impl Topology {
+    /// One of the plan's global tables.
+    fn planned_global(&self, index: usize) -> Option<&Global> {
+        let planned = self.plan().globals.get(index)?;
+        self.inner.graph.globals.iter().find(|global| global.topic == planned.topic)
+    }
+}
+
 impl Program for Topology {
     fn plan(&self) -> &TopologyPlan {
         Topology::plan(self)
@@ -377,11 +390,19 @@ impl Program for Topology {
     }
 
     fn check_global(&self, table: usize, key: &[u8], value: Option<&[u8]>) -> Result<(), ProcessError> {
-        let planned = self.plan().globals.get(table);
-        let global =
-            self.inner.graph.globals.iter().find(|global| planned.is_some_and(|plan| plan.topic == global.topic));
-        let Some(global) = global else { return Ok(()) };
+        let Some(global) = self.planned_global(table) else { return Ok(()) };
         (global.check)(key, value).map_err(|(part, reason)| ProcessError::Undecodable { part, reason })
+    }
+
+    fn update_global(
+        &self,
+        store: usize,
+        record: &SourceRecord<'_>,
+        partition: i32,
+        rows: &GlobalTable,
+    ) -> Result<(), ProcessError> {
+        let update = self.planned_global(store).and_then(|global| global.update.as_ref());
+        update.map_or(Ok(()), |update| (update.take)(record, partition, rows))
     }
 }
 

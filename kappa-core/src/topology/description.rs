@@ -5,7 +5,7 @@
 
 use super::graph::{Graph, Kind, NodeId};
 use super::planner::SubTopology;
-use super::{StoreKind, TopicRef, TopologyDiff, TopologyPlan, describe, mermaid, parking, svg};
+use super::{ChangelogSource, StoreKind, TopicRef, TopologyDiff, TopologyPlan, describe, mermaid, parking, svg};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -114,10 +114,13 @@ pub struct GlobalStoreDescription {
     pub name: String,
     /// The topic it is made of.
     pub topic: String,
-    /// The codec of its keys.
+    /// The codec of the topic's keys.
     pub key: String,
-    /// The codec of its values.
+    /// The codec of the topic's values.
     pub value: String,
+    /// Where a function makes its rows of the topic's records, the codecs of the rows' keys and values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<(String, String)>,
 }
 
 impl TopologyDescription {
@@ -128,6 +131,8 @@ impl TopologyDescription {
                 topic: global.topic.clone(),
                 key: global.key.name.to_string(),
                 value: global.value.name.to_string(),
+                rows: (global.update.as_ref())
+                    .map(|update| (update.rows.0.name.to_string(), update.rows.1.name.to_string())),
             })
             .collect();
         global_stores.sort_by(|a, b| a.topic.cmp(&b.topic));
@@ -176,7 +181,10 @@ fn sub_topology(graph: &Graph, sub: &SubTopology) -> SubTopologyDescription {
         name: plan.name.clone(),
         shape: graph.stores[*index].shape.clone(),
         kind: plan.kind,
-        changelog: TopicRef::Changelog(plan.name.clone()),
+        changelog: match plan.changelog {
+            ChangelogSource::Input { source } => sub.plan.sources[source].topic.clone(),
+            ChangelogSource::Own { .. } | ChangelogSource::None => TopicRef::Changelog(plan.name.clone()),
+        },
     });
     SubTopologyDescription {
         name: sub.plan.name.clone(),

@@ -39,6 +39,15 @@ pub enum TopologyError {
         /// The name.
         name: String,
     },
+    /// A topic is read into two global stores.
+    #[error(
+        "topic {topic} is read into two global stores: have one global_store() keep what both need, or use one \
+         global_table() for all readers"
+    )]
+    GlobalTopic {
+        /// The topic.
+        topic: String,
+    },
     /// Two operators would write to one repartition topic.
     #[error(
         "two operators need a repartition topic named {name}: put .repartition(\"<another name>\") before one of them, \
@@ -159,6 +168,17 @@ pub enum TopologyError {
     TwoTimestamps {
         /// The source.
         operator: String,
+    },
+    /// A read-only store is to be written.
+    #[error(
+        "{operator} is connected to {store} as to a store that it can write, and {store} is read-only: use the handle that \
+         read_only_store() gives, and write the store in its update alone"
+    )]
+    ReadOnlyStore {
+        /// The operator.
+        operator: String,
+        /// The store.
+        store: String,
     },
     /// Streams of two topologies meet.
     #[error("{operator} takes a stream or store of another topology builder: use one builder for all")]

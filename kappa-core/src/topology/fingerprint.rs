@@ -3,7 +3,7 @@
 //! Stateless operators are not part of it: putting a filter in changes what is computed, and so wants a
 //! new version of the application, but not what stored bytes mean.
 
-use super::graph::{Graph, Kind, NodeId};
+use super::graph::{GlobalUpdate, Graph, Kind, NodeId};
 use super::parking;
 use super::planner::{SubTopology, display};
 use std::fmt::Write;
@@ -22,7 +22,11 @@ pub(crate) fn fingerprint(graph: &Graph, subs: &[SubTopology]) -> String {
         lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
     }
     let mut globals: Vec<String> = (graph.globals.iter())
-        .map(|global| format!("global {} {} {} {}\n", global.topic, global.name, global.key.name, global.value.name))
+        .map(|global| {
+            let rows = |update: &GlobalUpdate| format!(" into {} {}", update.rows.0.name, update.rows.1.name);
+            let into = global.update.as_ref().map_or_else(String::new, rows);
+            format!("global {} {} {} {}{into}\n", global.topic, global.name, global.key.name, global.value.name)
+        })
         .collect();
     globals.sort();
     text.extend(globals);

@@ -7,8 +7,8 @@
 use super::assembly::Assembly;
 use super::{StoreKind, TopicRef, TopologyError};
 use crate::codec::Form;
-use crate::processor::{ProcessorWrapper, Slot, Wrap};
-use crate::task::TaskScope;
+use crate::processor::{ConnectedStore, ProcessorWrapper, Slot, Wrap};
+use crate::task::{GlobalRow, GlobalTable, ProcessError, Rows, SourceRecord, TaskScope};
 use kappa_state::{StateError, StoreId};
 use std::any::Any;
 use std::cell::RefCell;
@@ -106,6 +106,21 @@ pub(crate) struct Store {
     pub(crate) open: Open,
     /// For a store without owner: adds its flush.
     pub(crate) flush: Option<MakeFlush>,
+    /// The topic that it is made of and restored from, where it has no changelog of its own.
+    pub(crate) from_topic: Option<FromTopic>,
+}
+
+type IsRow = Arc<dyn Fn(GlobalRow<'_>) -> bool + Send + Sync>;
+type ReadRows = Arc<dyn Fn(&mut dyn Slot) -> Result<Rows, StateError> + Send + Sync>;
+
+/// The topic that a read-only store is made of.
+#[derive(Clone)]
+pub(crate) struct FromTopic {
+    pub(crate) source: NodeId,
+    /// Whether a record of it can be a row, so that a restore puts it.
+    pub(crate) is_row: IsRow,
+    /// All rows of the store.
+    pub(crate) rows: ReadRows,
 }
 
 /// Whether a record's key and value can be decoded; if not, which of them and why.
@@ -120,6 +135,19 @@ pub(crate) struct Global {
     pub(crate) key: Form,
     pub(crate) value: Form,
     pub(crate) check: CheckRow,
+    /// What writes its store, where the records themselves are not the rows.
+    pub(crate) update: Option<GlobalUpdate>,
+}
+
+type TakeGlobal = Arc<dyn Fn(&SourceRecord<'_>, i32, &GlobalTable) -> Result<(), ProcessError> + Send + Sync>;
+
+/// The function that writes a global store.
+#[derive(Clone)]
+pub(crate) struct GlobalUpdate {
+    /// How keys and values of the store's rows are written.
+    pub(crate) rows: (Form, Form),
+    /// Runs it over a record of a partition.
+    pub(crate) take: TakeGlobal,
 }
 
 /// Everything the builder has been told.
@@ -267,6 +295,22 @@ impl Graph {
     /// Notes that `node` holds results back, for `ms` at most.
     pub(crate) fn holds_back(&mut self, node: NodeId, ms: i64) {
         self.holds.push((node, ms));
+    }
+
+    /// Connects `node`, which `operator` has added, to the store of a handle.
+    pub(crate) fn connect_by(&mut self, node: NodeId, handle: &dyn ConnectedStore, operator: &str) {
+        let (index, operator) = (handle.index(), operator.to_owned());
+        let Some(store) = self.stores.get(index).filter(|store| store.name == handle.name()) else {
+            return self.errors.push(TopologyError::Foreign { operator });
+        };
+        if store.from_topic.is_some() {
+            if !handle.is_read_only() {
+                let store = store.name.clone();
+                self.errors.push(TopologyError::ReadOnlyStore { operator, store });
+            }
+            self.nodes[node].copartitioned = true;
+        }
+        self.connect(node, &[index]);
     }
 
     /// Notes that `node` looks into stores.

@@ -17,6 +17,7 @@ mod parking;
 mod plan;
 mod planner;
 mod quiet;
+mod special_stores;
 mod svg;
 mod wrapping;
 
@@ -28,7 +29,9 @@ pub use description::{
 };
 pub use diff::{ChangeKind, TopologyChange, TopologyDiff, Verdict};
 pub use error::TopologyError;
-pub(crate) use graph::{Erased, Global, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex};
+pub(crate) use graph::{
+    Erased, FromTopic, Global, GlobalUpdate, Graph, Kind, NodeId, OldValues, OpenAs, SharedGraph, Store, StoreIndex,
+};
 pub use parking::{parking_control, parking_store};
 pub use plan::{
     ChangelogSource, GlobalPlan, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan,

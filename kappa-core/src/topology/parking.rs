@@ -93,7 +93,13 @@ pub(super) fn parking(sub: &SubTopology) -> Parking {
     let changelog = TopicRef::Changelog(store.clone());
     let changelog = sub.plan.outputs.partition_point(|output| *output < changelog);
     let sources = sub.plan.sources.iter().map(|source| display(&source.topic)).collect();
-    Parking { sources, store, changelog }
+    let restoring = (sub.plan.stores.iter())
+        .filter_map(|store| match store.changelog {
+            ChangelogSource::Input { source } => Some(source),
+            _ => None,
+        })
+        .collect();
+    Parking { sources, restoring, store, changelog }
 }
 
 /// For the fingerprint.

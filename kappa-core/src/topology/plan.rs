@@ -49,12 +49,18 @@ pub struct SourcePlan {
 }
 
 /// Where a store's changes are logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangelogSource {
     /// In a changelog topic of its own; the index is into [`SubTopologyPlan::outputs`].
     Own {
         /// Index of the changelog among the outputs.
         output: usize,
+    },
+    /// Nowhere, because the store follows from a topic that the sub-topology reads: it is restored from there, up to what is
+    /// committed (Kafka Streams: a read-only store); the index is into [`SubTopologyPlan::sources`].
+    Input {
+        /// Index of the topic among the sources.
+        source: usize,
     },
     /// Nowhere: the store is lost with its process and rebuilt from nothing.
     None,
@@ -112,6 +118,9 @@ pub struct GlobalPlan {
     pub name: String,
     /// The topic.
     pub topic: String,
+    /// A function of the user's writes its store ([`Program::update_global`](crate::task::Program::update_global)); else the
+    /// records are the rows.
+    pub has_update: bool,
 }
 
 /// The whole.

@@ -51,10 +51,11 @@ fn sub_topology(graph: &Graph, nodes: Vec<NodeId>) -> Result<SubTopology, Topolo
     sources.sort_by(|a, b| a.0.topic.cmp(&b.0.topic));
     let (source_plans, sources): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
     let mut outputs: Vec<TopicRef> = nodes.iter().filter_map(|id| sink(graph, *id)).collect();
-    outputs.extend(stores.iter().map(|index| TopicRef::Changelog(graph.stores[*index].name.clone())));
+    let logged = stores.iter().map(|index| &graph.stores[*index]).filter(|store| store.from_topic.is_none());
+    outputs.extend(logged.map(|store| TopicRef::Changelog(store.name.clone())));
     outputs.sort();
     outputs.dedup();
-    let store_plans = stores.iter().map(|index| store(graph, *index, &outputs)).collect();
+    let store_plans = stores.iter().map(|index| store(graph, *index, &sources, &outputs)).collect();
     let name = name(graph, &stores, &source_plans);
     let copartitioned = copartitioned(graph, &nodes, &sources);
     check_counts(&name, &source_plans, &copartitioned)?;
@@ -74,12 +75,15 @@ fn sink(graph: &Graph, id: NodeId) -> Option<TopicRef> {
     }
 }
 
-fn store(graph: &Graph, index: StoreIndex, outputs: &[TopicRef]) -> StorePlan {
+fn store(graph: &Graph, index: StoreIndex, sources: &[NodeId], outputs: &[TopicRef]) -> StorePlan {
     let name = graph.stores[index].name.clone();
     let topic = TopicRef::Changelog(name.clone());
-    let changelog = match outputs.iter().position(|output| *output == topic) {
-        Some(output) => ChangelogSource::Own { output },
-        None => ChangelogSource::None,
+    let from_topic = graph.stores[index].from_topic.as_ref();
+    let input = from_topic.and_then(|from| sources.iter().position(|source| *source == from.source));
+    let changelog = match (input, outputs.iter().position(|output| *output == topic)) {
+        (Some(source), _) => ChangelogSource::Input { source },
+        (None, Some(output)) => ChangelogSource::Own { output },
+        (None, None) => ChangelogSource::None,
     };
     StorePlan { name, changelog, kind: graph.stores[index].kind }
 }
@@ -104,7 +108,8 @@ fn name(graph: &Graph, stores: &[StoreIndex], sources: &[SourcePlan]) -> String 
 fn copartitioned(graph: &Graph, nodes: &[NodeId], sources: &[NodeId]) -> Vec<Vec<usize>> {
     let mut sets = Sets::new(sources.len());
     for id in nodes.iter().filter(|id| graph.nodes[**id].copartitioned) {
-        let owners = graph.nodes[*id].stores.iter().filter_map(|store| graph.stores[*store].owner);
+        let stores = graph.nodes[*id].stores.iter().map(|store| &graph.stores[*store]);
+        let owners = stores.filter_map(|store| store.owner.or(store.from_topic.as_ref().map(|from| from.source)));
         let meeting: Vec<usize> = owners
             .chain([*id])
             .flat_map(|node| graph.upstream(node))

@@ -16,7 +16,7 @@ fn every_task_has_all_rows() -> Outcome {
         .with_value_codec(utf8())
         .to("out");
     let topology = app.build()?;
-    let planned = GlobalPlan { name: "all-names".into(), topic: "names".into() };
+    let planned = GlobalPlan { name: "all-names".into(), topic: "names".into(), has_update: false };
     assert_eq!(topology.plan().globals, [planned]);
     assert!(topology.describe().contains("for global store (will not generate tasks)"), "{}", topology.describe());
     let driver = TestDriver::with_options(&topology, TestOptions { partitions: 3, ..AT_ONCE })?;

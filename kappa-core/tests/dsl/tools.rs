@@ -3,7 +3,10 @@
 use super::Outcome;
 use kappa_core::codec::{i64_be, json, utf8};
 use kappa_core::dsl::KStream;
-use kappa_core::topology::{ChangeKind, Topology, TopologyDescription, TopologyError, Verdict};
+use kappa_core::processor::{Processor, ProcessorContext};
+use kappa_core::record::Record;
+use kappa_core::task::ProcessError;
+use kappa_core::topology::{ChangeKind, TopicRef, Topology, TopologyDescription, TopologyError, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What differs between the versions of a shop.
@@ -114,6 +117,69 @@ fn the_text_is_kafka_streams_own() -> Outcome {
     let ours = described(Shop { filters: 1, ..Shop::default() })?.to_string();
     let theirs = include_str!("describe/kafka-streams-4.3.txt");
     assert_eq!(blocks(&ours), blocks(theirs));
+    Ok(())
+}
+
+/// A shop of stores that are made of topics: one that a function keeps for all processes, and a read-only one.
+fn stores(global: &'static str, rows_are_numbers: bool) -> Result<TopologyDescription, TopologyError> {
+    let mut app = Topology::builder();
+    let limits = app.read_only_store("limits", "account-limits", utf8(), utf8());
+    let checked = app.stream("payments", utf8(), utf8()).process("check", &[&limits], || Nothing);
+    checked.with_codecs(utf8(), utf8()).to("checked");
+    match rows_are_numbers {
+        true => drop(app.global_store(global, "airports", utf8(), utf8(), (utf8(), i64_be()), |_, _| Ok(()))),
+        false => drop(app.global_store(global, "airports", utf8(), utf8(), (utf8(), utf8()), |_, _| Ok(()))),
+    }
+    Ok(app.build()?.description())
+}
+
+struct Nothing;
+
+impl Processor<String, String> for Nothing {
+    type Key = String;
+    type Value = String;
+
+    fn process(
+        &mut self,
+        _: &Record<'_, String, String>,
+        _: &mut ProcessorContext<'_, '_, String, String>,
+    ) -> Result<(), ProcessError> {
+        Ok(())
+    }
+}
+
+/// As above, of `addGlobalStore` and `addReadOnlyStateStore`.
+#[test]
+fn stores_made_of_topics_are_described_as_kafka_streams_does() -> Outcome {
+    let described = stores("by-country", false)?;
+    assert_eq!(blocks(&described.to_string()), blocks(include_str!("describe/kafka-streams-4.3-stores.txt")));
+    let [sub] = described.sub_topologies.as_slice() else { panic!("one: {described}") };
+    assert_eq!(sub.stores[0].changelog, TopicRef::External("account-limits".into()));
+    for picture in [described.svg(), described.mermaid()] {
+        for name in ["account-limits", "limits", "by-country", "airports"] {
+            assert!(picture.contains(name), "{name} is not in {picture}");
+        }
+        assert!(!picture.contains("changelog"), "{picture}");
+    }
+    assert_eq!(TopologyDescription::from_json(&described.to_json())?, described);
+    Ok(())
+}
+
+#[test]
+fn a_diff_says_what_becomes_of_stores_made_of_topics() -> Outcome {
+    let before = stores("by-country", false)?;
+    let diff = before.diff(&stores("by-country", true)?);
+    assert_eq!(diff.verdict, Verdict::NewVersion);
+    let [change] = diff.changes.as_slice() else { panic!("one: {diff}") };
+    assert_eq!((change.kind, change.what.as_str()), (ChangeKind::Changed, "global store by-country"));
+    assert!(change.detail.as_ref().is_some_and(|detail| detail.contains("i64")), "{diff}");
+
+    let mut app = Topology::builder();
+    app.stream("payments", utf8(), utf8()).to("checked");
+    let without = app.build()?.description();
+    assert!(without.diff(&before).to_string().contains("made of topic account-limits and restored from there"));
+    let gone = before.diff(&without).to_string();
+    assert!(gone.contains("topic account-limits, which they are made of, stays as it is"), "{gone}");
     Ok(())
 }
 

@@ -104,8 +104,13 @@ impl Semantics {
         let cache_bytes = if self.at_once { 0 } else { 1 << 20 };
         let options = TestOptions { partitions: self.partitions, cache_bytes, ..TestOptions::default() };
         let driver = TestDriver::with_options(&(self.story.topology)(), options).expect("a driver");
-        for partition in 0..self.partitions {
-            for fed in self.in_order(partition) {
+        let orders: Vec<Vec<&Fed>> = (0..self.partitions).map(|partition| self.in_order(partition)).collect();
+        let rounds: &[fn(&Fed) -> bool] = match self.story.global {
+            true => &[|fed| fed.input == 1, |fed| fed.input == 0],
+            false => &[|_| true],
+        };
+        for round in rounds {
+            for fed in orders.iter().flatten().filter(|fed| round(fed)) {
                 if self.failing(fed).is_none() {
                     let input = driver.input(INPUTS[fed.input], bytes(), bytes());
                     input.pipe_bytes(Some(&fed.key), fed.value.as_deref(), fed.timestamp_ms).expect("piped");

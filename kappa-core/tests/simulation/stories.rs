@@ -4,7 +4,7 @@ use crate::parking::is_mended;
 use crate::semantics::{INPUTS, RESULT};
 use kappa_core::codec::{i64_be, session_windowed, time_windowed, utf8};
 use kappa_core::dsl::{AsyncOptions, CallError, JoinWindows, KStream, Suppressed};
-use kappa_core::processor::{Processor, ProcessorContext};
+use kappa_core::processor::{GlobalHandle, Processor, ProcessorContext, ReadOnlyHandle};
 use kappa_core::record::Record;
 use kappa_core::task::ProcessError;
 use kappa_core::topology::{Topology, TopologyBuilder};
@@ -27,10 +27,22 @@ pub(crate) struct Story {
     pub(crate) regroups: bool,
     /// Results depend on when something is passed on: they are passed on record by record.
     pub(crate) at_once: bool,
+    /// The second input is a global one: all of it is there before any task runs.
+    pub(crate) global: bool,
 }
 
 const fn story(name: &'static str, inputs: usize, topology: fn() -> Topology, compacts: bool) -> Story {
-    Story { name, inputs, topology, compacts, fails: false, parks: false, regroups: false, at_once: false }
+    Story {
+        name,
+        inputs,
+        topology,
+        compacts,
+        fails: false,
+        parks: false,
+        regroups: false,
+        at_once: false,
+        global: false,
+    }
 }
 
 pub(crate) const STORIES: &[Story] = &[
@@ -49,6 +61,9 @@ pub(crate) const STORIES: &[Story] = &[
     story("suppress until the window closes", 1, suppress_until_close, false),
     Story { at_once: true, ..story("suppress for a time", 1, suppress_for_a_time, false) },
     story("cogroup", 2, cogroup, true),
+    story("read-only store", 2, read_only, false),
+    Story { global: true, ..story("global table", 2, global_table, false) },
+    Story { global: true, ..story("global store", 2, global_store, false) },
     Story { regroups: true, ..story("table with a subtractor", 1, subtractor, true) },
     Story { regroups: true, ..story("foreign-key join", 2, foreign_keys, true) },
 ];
@@ -201,6 +216,75 @@ fn foreign_keys() -> Topology {
     let foreign = |_: &String, value: &String| Some(group(value).0);
     let joined = left.left_join_foreign_key("fk", utf8(), &right, foreign, |l, r| join(Some(l), r));
     joined.to_stream().with_codecs(utf8(), utf8()).to(RESULT);
+    build(app)
+}
+
+/// Looks each record's key up, and all that is there.
+struct Looks(ReadOnlyHandle<String, String>);
+
+impl Processor<String, String> for Looks {
+    type Key = String;
+    type Value = String;
+
+    fn process(
+        &mut self,
+        record: &Record<'_, String, String>,
+        cx: &mut ProcessorContext<'_, '_, String, String>,
+    ) -> Result<(), ProcessError> {
+        let (key, mut store) = (record.key()?, cx.read_only_store(&self.0)?);
+        let found = store.get_with_timestamp(key)?.map(|(value, at_ms)| format!("{value}@{at_ms}"));
+        let rows: Vec<String> = store.all()?.into_iter().map(|(key, value)| format!("{key}{value}")).collect();
+        cx.forward(key.clone(), format!("{} of {}", join(record.value()?, found.as_ref()), rows.join(",")))
+    }
+}
+
+/// The store must be restored from its topic to just where the task goes on: neither less nor more.
+fn read_only() -> Topology {
+    let mut app = Topology::builder();
+    let store = app.read_only_store("rows", INPUTS[1], utf8(), utf8());
+    let handle = store.clone();
+    let looked_up = left(&mut app).process("looks", &[&store], move || Looks(handle.clone()));
+    looked_up.with_codecs(utf8(), utf8()).to(RESULT);
+    build(app)
+}
+
+fn global_table() -> Topology {
+    let mut app = Topology::builder();
+    let table = app.global_table(INPUTS[1], utf8(), utf8());
+    let joined = left(&mut app).left_join_global(&table, |key, _| Some(key.clone()), |l, r| join(Some(l), r));
+    joined.with_value_codec(utf8()).to(RESULT);
+    build(app)
+}
+
+/// Looks each record's key up in all that its topic has ever said of it.
+struct Remembers(GlobalHandle<String, String>);
+
+impl Processor<String, String> for Remembers {
+    type Key = String;
+    type Value = String;
+
+    fn process(
+        &mut self,
+        record: &Record<'_, String, String>,
+        cx: &mut ProcessorContext<'_, '_, String, String>,
+    ) -> Result<(), ProcessError> {
+        let (key, mut store) = (record.key()?, cx.global_store(&self.0)?);
+        let (found, rows) = (store.get(key)?, store.all()?.len());
+        cx.forward(key.clone(), format!("{} of {rows}", join(record.value()?, found.as_ref())))
+    }
+}
+
+/// The function must see every record of the topic once, in its order, whenever a process starts.
+fn global_store() -> Topology {
+    let mut app = Topology::builder();
+    let rows = (utf8(), utf8());
+    let store = app.global_store("said", INPUTS[1], utf8(), utf8(), rows, |record, store| {
+        let (key, value) = (record.key()?, record.value()?.map_or("-", String::as_str));
+        let said = store.get(key)?.unwrap_or_default();
+        store.put(key, &append(key, &value.to_owned(), said), record.timestamp_ms)
+    });
+    let remembered = left(&mut app).process("remembers", &[], move || Remembers(store.clone()));
+    remembered.with_codecs(utf8(), utf8()).to(RESULT);
     build(app)
 }
 

@@ -6,7 +6,7 @@ use crate::processor::{
 };
 use crate::record::{Lazy, Record};
 use crate::task::ProcessError;
-use crate::topology::{OldValues, TopologyError};
+use crate::topology::OldValues;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -71,12 +71,7 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
         let mut graph = self.stream.graph.borrow_mut();
         graph.check_name("transformer", name);
         graph.nodes[node].old_values = OldValues::Inputs;
-        for store in stores {
-            match graph.stores.get(store.index()).filter(|known| known.name == store.name()) {
-                Some(_) => graph.connect(node, &[store.index()]),
-                None => graph.errors.push(TopologyError::Foreign { operator: format!("transform_values({name})") }),
-            }
-        }
+        stores.iter().for_each(|handle| graph.connect_by(node, *handle, &format!("transform_values({name})")));
         drop(graph);
         let mut lookup = self.lookup.computed(move |table, assembly| TransformGetter {
             table,

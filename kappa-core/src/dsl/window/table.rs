@@ -177,6 +177,7 @@ pub(crate) fn add_rows<K: 'static, A: Send + 'static, S: Rows<A>>(
         Ok(Box::new(S::open_rows(rows, &codec, scope, id, open_as.keep_old)?))
     };
     let store = Store {
+        from_topic: None,
         name: name.to_owned(),
         shape: format!("{operator} {} {} kept {} ms", windowed.name, value.name, rows.retention_ms),
         owner: Some(owner),

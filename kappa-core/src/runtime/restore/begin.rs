@@ -6,11 +6,13 @@ use crate::Error;
 use crate::log::{
     AppendOptions, Assignment, CommittedOffset, Isolation, LogError, OffsetSpec, Recovery, Start, TopicPartition,
 };
+use crate::runtime::layout::SubTopologyLayout;
 use crate::runtime::metadata::OffsetMetadata;
 use crate::runtime::rules::Rule;
 use crate::runtime::settings::BadRecords;
 use crate::runtime::shared::Holder;
 use crate::task::TaskScope;
+use crate::topology::ChangelogSource;
 use kappa_state::StoreId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +25,28 @@ pub(super) const RETRY_MS: i64 = 200;
 /// Whether the step may be tried again: the log was not reached, or two took the same transaction over at once.
 fn passes(error: &LogError) -> bool {
     matches!(error.recovery(), Recovery::Retry | Recovery::ReplaceClient | Recovery::AbortTransaction)
+}
+
+/// What a store is restored from.
+struct Changelog {
+    store: usize,
+    partition: TopicPartition,
+    /// It is this one of the inputs.
+    input: Option<usize>,
+}
+
+fn changelogs(sub: &SubTopologyLayout, partition: i32) -> Vec<Changelog> {
+    let of = |(store, (_, changelog)): (usize, &(String, ChangelogSource))| {
+        let (topic, input) = match changelog {
+            ChangelogSource::Own { output } => (&sub.outputs[*output], None),
+            ChangelogSource::Input { source } => (&sub.sources[*source], Some(*source)),
+            ChangelogSource::None => return None,
+        };
+        let has_it = input.is_none() || partition < topic.partitions;
+        let partition = TopicPartition::new(Arc::clone(&topic.topic), partition);
+        has_it.then_some(Changelog { store, partition, input })
+    };
+    sub.stores.iter().enumerate().filter_map(of).collect()
 }
 
 impl Restorer {
@@ -120,19 +144,19 @@ impl Restorer {
     ) -> Result<(), Error> {
         let (id, task) = (self.jobs[at].id, self.jobs[at].incarnation.task);
         let sub = &self.layout.sub_topologies[id.sub_topology];
-        let changelogs: Vec<(usize, TopicPartition)> = sub
-            .stores
-            .iter()
-            .enumerate()
-            .filter_map(|(store, (_, output))| {
-                output.map(|output| (store, TopicPartition::new(Arc::clone(&sub.outputs[output].topic), id.partition)))
-            })
-            .collect();
+        let changelogs = changelogs(sub, id.partition);
         let wanted: Vec<(TopicPartition, OffsetSpec)> = changelogs
             .iter()
-            .map(|(_, changelog)| (changelog.clone(), OffsetSpec::Latest(Isolation::ReadUncommitted)))
+            .map(|changelog| (changelog.partition.clone(), OffsetSpec::Latest(Isolation::ReadUncommitted)))
             .collect();
-        let targets = if wanted.is_empty() { Vec::new() } else { self.topics.offsets(&wanted)? };
+        let mut targets = if wanted.is_empty() { Vec::new() } else { self.topics.offsets(&wanted)? };
+        for (changelog, target) in changelogs.iter().zip(&mut targets) {
+            let Some(source) = changelog.input else { continue };
+            let place = sources.iter().position(|(index, _)| *index == source);
+            let committed = place.and_then(|place| committed[place].as_ref());
+            *target = committed.map_or(0, |committed| committed.offset.min(*target));
+        }
+        let begins = self.input_begins(&changelogs)?;
 
         if !self.shared.hold(task, Holder::Restorer) {
             return Ok(());
@@ -159,7 +183,8 @@ impl Restorer {
         };
         let mut stores = Vec::new();
         let mut assignments = Vec::new();
-        for ((store, changelog), target) in changelogs.into_iter().zip(targets) {
+        for ((changelog, target), begins) in changelogs.into_iter().zip(targets).zip(begins) {
+            let store = changelog.store;
             let mark = processor.store(store).mark();
             let has_state = mark.as_ref().is_some_and(has_state);
             let from = mark.map(|mark| mark.changelog_offset);
@@ -169,18 +194,24 @@ impl Restorer {
             }
             self.tokens[token] = Some(task);
             let token = token as u32;
-            let start = from.map_or(Start::Earliest, Start::Offset);
-            assignments.push(Assignment { partition: changelog, start, token });
             let position = from.unwrap_or(0);
+            let from_input = changelog.input.is_some();
+            let done = from_input && position >= target;
+            if !done {
+                // Whoever keeps a topic for a while only has deleted what lies between.
+                let start = from.filter(|from| *from >= begins).map_or(Start::Earliest, Start::Offset);
+                assignments.push(Assignment { partition: changelog.partition, start, token });
+            }
             stores.push(StoreReading {
                 store,
                 token,
+                from_input,
                 from,
                 has_state,
                 target,
                 position,
                 records: 0,
-                done: false,
+                done,
                 paused: false,
             });
         }
@@ -203,22 +234,32 @@ impl Restorer {
         Ok(())
     }
 
+    /// Where the inputs begin that stores are made of; 0 for changelogs, in which nothing is deleted that is younger than local
+    /// state may be.
+    fn input_begins(&mut self, changelogs: &[Changelog]) -> Result<Vec<i64>, LogError> {
+        let mut begins = vec![0; changelogs.len()];
+        let inputs: Vec<usize> = (0..changelogs.len()).filter(|at| changelogs[*at].input.is_some()).collect();
+        if inputs.is_empty() {
+            return Ok(begins);
+        }
+        let wanted: Vec<(TopicPartition, OffsetSpec)> =
+            inputs.iter().map(|at| (changelogs[*at].partition.clone(), OffsetSpec::Earliest)).collect();
+        for (at, offset) in inputs.into_iter().zip(self.topics.offsets(&wanted)?) {
+            begins[at] = offset;
+        }
+        Ok(begins)
+    }
+
     pub(super) fn cache_bytes_per_store(&self) -> usize {
         let stores: usize = self.layout.sub_topologies.iter().map(|sub| sub.stores.len() * sub.tasks as usize).sum();
         self.settings.cache_bytes / stores.max(1)
     }
 
-    fn discard_outdated(
-        &self,
-        at: usize,
-        changelogs: &[(usize, TopicPartition)],
-        targets: &[i64],
-        now_ms: i64,
-    ) -> Result<(), Error> {
+    fn discard_outdated(&self, at: usize, changelogs: &[Changelog], targets: &[i64], now_ms: i64) -> Result<(), Error> {
         let job = &self.jobs[at];
         let sub = &self.layout.sub_topologies[job.id.sub_topology];
-        for ((store, _), target) in changelogs.iter().zip(targets) {
-            let id = StoreId { task: job.name.clone(), store: sub.stores[*store].0.clone() };
+        for (changelog, target) in changelogs.iter().zip(targets) {
+            let id = StoreId { task: job.name.clone(), store: sub.stores[changelog.store].0.clone() };
             discard_outdated(&*self.state, &id, *target, self.settings.state_age_max_ms, now_ms)?;
         }
         Ok(())

@@ -7,6 +7,9 @@
 //! 3. Only then is the changelog's high watermark taken, uncommitted records included.
 //! 4. Committed records are read until the end-of-partition position reaches that watermark.
 //!
+//! A store that is made of an input topic (a read-only store) is read from there, up to the offset committed for that input instead of a
+//! watermark: what follows is for the task to process.
+//!
 //! Invariants:
 //! - A store is read from its own mark onwards: what it holds is thrown away only when it is older than the changelog keeps
 //!   deletions (`outdated`).
@@ -90,6 +93,8 @@ struct Reading {
 struct StoreReading {
     store: usize,
     token: u32,
+    /// It is made of an input topic, of which it is to have what is committed as processed, and no more.
+    from_input: bool,
     from: Option<i64>,
     /// The store holds what a commit has put there.
     has_state: bool,

@@ -10,7 +10,7 @@ use crate::runtime::layout::TaskId;
 use crate::runtime::rules::Rule;
 use crate::runtime::settings::Guarantee;
 use crate::runtime::shared::{Holder, ReadyTask, WorkerCommand};
-use crate::task::TaskProcessor;
+use crate::task::{GlobalRow, TaskProcessor};
 use kappa_state::ManagedStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,8 @@ impl Restorer {
             if let Some((_, reading)) = self.store_of(end.token)
                 && (end.offset >= reading.target || !to_high_watermark)
             {
-                reading.position = reading.position.max(end.offset);
+                let end = if reading.from_input { end.offset.min(reading.target) } else { end.offset };
+                reading.position = reading.position.max(end);
                 reading.done = true;
             }
         }
@@ -217,6 +218,9 @@ impl Restorer {
 
 impl StoreReading {
     fn take(&mut self, processor: &mut dyn TaskProcessor, batch: &dyn FetchedBatch, run: Run) -> Result<u64, Error> {
+        if self.from_input {
+            return self.take_input(processor, batch, run);
+        }
         let mut records = (run.start..run.end).filter_map(|index| {
             let record = batch.record(index as usize);
             // Changelog records always have a key; one without could only be somebody else's.
@@ -228,5 +232,29 @@ impl StoreReading {
         self.records += count;
         self.position = last + 1;
         Ok(count)
+    }
+
+    /// Of an input, what is committed as processed and could be used: what could not was left out when it came.
+    fn take_input(
+        &mut self,
+        processor: &mut dyn TaskProcessor,
+        batch: &dyn FetchedBatch,
+        run: Run,
+    ) -> Result<u64, Error> {
+        if self.done {
+            return Ok(0);
+        }
+        let records = (run.start..run.end).map(|index| batch.record(index as usize));
+        let rows: Vec<GlobalRow<'_>> = records
+            .take_while(|record| record.offset < self.target)
+            .filter_map(|record| record.key.map(|key| (key, record.value, record.timestamp_ms)))
+            .filter(|row| processor.is_row(self.store, *row))
+            .collect();
+        let last = batch.record(run.end as usize - 1).offset;
+        self.position = (last + 1).min(self.target);
+        processor.store(self.store).restore(&mut rows.iter().copied(), self.position)?;
+        self.records += rows.len() as u64;
+        self.done = self.position >= self.target;
+        Ok(rows.len() as u64)
     }
 }

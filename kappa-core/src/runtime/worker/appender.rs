@@ -6,6 +6,7 @@ use crate::log::{Append, AppendOptions, LogError, Recovery};
 use crate::runtime::bad_record::DeadLetters;
 use crate::runtime::settings::BadRecords;
 use crate::task::OutputTopic;
+use crate::topology::ChangelogSource;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -57,7 +58,11 @@ impl Worker {
         }
         let mut outputs = Vec::new();
         for sub in &self.layout.sub_topologies {
-            let changelogs: BTreeSet<usize> = sub.stores.iter().filter_map(|(_, changelog)| *changelog).collect();
+            let own = |(_, changelog): &(String, ChangelogSource)| match changelog {
+                ChangelogSource::Own { output } => Some(*output),
+                ChangelogSource::Input { .. } | ChangelogSource::None => None,
+            };
+            let changelogs: BTreeSet<usize> = sub.stores.iter().filter_map(own).collect();
             let mut topics = Vec::new();
             for (at, output) in sub.outputs.iter().enumerate() {
                 let handle = client.topic(&output.topic, changelogs.contains(&at))?;

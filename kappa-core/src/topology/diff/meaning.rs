@@ -53,17 +53,26 @@ fn stores(older: &TopologyDescription, newer: &TopologyDescription, changes: &mu
                         " It is like {twin}, which is gone: if it is the same under another name, give it the old name."
                     )
                 });
-                let meaning = format!(
-                    "a new store with a changelog {} of its own, empty at first and filled from the inputs.{again}",
-                    display(&store.changelog)
-                );
+                let topic = display(&store.changelog);
+                let meaning = match is_read_only(store) {
+                    true => format!("a new store, made of topic {topic} and restored from there.{again}"),
+                    false => format!(
+                        "a new store with a changelog {topic} of its own, empty at first and filled from the inputs.{again}"
+                    ),
+                };
                 changes.push(change(ChangeKind::Added, what, Some(said(store)), meaning));
             }
             (Some((_, store)), None) => {
-                let meaning = format!(
-                    "its rows are not carried over; they and changelog {} stay with the old version until that is retired",
-                    display(&store.changelog)
-                );
+                let topic = display(&store.changelog);
+                let meaning = match is_read_only(store) {
+                    true => {
+                        format!("its rows are not carried over; topic {topic}, which they are made of, stays as it is")
+                    }
+                    false => format!(
+                        "its rows are not carried over; they and changelog {topic} stay with the old version until that is \
+                         retired"
+                    ),
+                };
                 changes.push(change(ChangeKind::Removed, what, Some(said(store)), meaning));
             }
             (Some((old_sub, old)), Some((new_sub, new))) => {
@@ -89,6 +98,11 @@ fn twin<'d>(store: &StoreDescription, old: &'d Stores<'_>, new: &Stores<'_>) -> 
     old.iter().find(|(name, (_, old))| !new.contains_key(*name) && like(old)).map(|(name, _)| name.as_str())
 }
 
+/// It has no changelog of its own, but is made of a topic.
+fn is_read_only(store: &StoreDescription) -> bool {
+    !matches!(store.changelog, TopicRef::Changelog(_))
+}
+
 fn said(store: &StoreDescription) -> String {
     let kind = match store.kind {
         StoreKind::KeyValue => "key-value".to_owned(),
@@ -101,7 +115,9 @@ fn said(store: &StoreDescription) -> String {
 fn globals(older: &TopologyDescription, newer: &TopologyDescription, changes: &mut Vec<TopologyChange>) {
     let of = |topology: &TopologyDescription| -> BTreeMap<String, String> {
         let said = |global: &crate::topology::GlobalStoreDescription| {
-            format!("from {} ({}, {})", global.topic, global.key, global.value)
+            let rows = global.rows.as_ref();
+            let into = rows.map_or_else(String::new, |(key, value)| format!(" into ({key}, {value})"));
+            format!("from {} ({}, {}){into}", global.topic, global.key, global.value)
         };
         topology.global_stores.iter().map(|global| (global.name.clone(), said(global))).collect()
     };
