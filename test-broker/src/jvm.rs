@@ -78,8 +78,7 @@ impl Program {
 }
 
 fn java_files(sources: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries =
-        fs::read_dir(sources).map_err(|error| Error::io(format!("reading {}", sources.display()), &error))?;
+    let entries = fs::read_dir(sources).map_err(|error| Error::io(format!("reading {}", sources.display()), &error))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "java"));
     files.sort();

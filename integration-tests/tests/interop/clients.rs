@@ -2,7 +2,7 @@
 
 use super::java::{Java, Sent};
 use super::running::Kappa;
-use kappa_core::codec::{bytes, utf8};
+use kappa_core::codec::{bytes, nullable, utf8};
 use kappa_core::log::{Header, Headers};
 use kappa_core::partitioner;
 use kappa_core::topology::Topology;
@@ -55,7 +55,8 @@ fn content(timestamp_ms: i64, key: &Option<Vec<u8>>, value: &Option<Vec<u8>>, he
 }
 
 fn contents(found: &[Found]) -> BTreeMap<i64, Content> {
-    let of = |found: &Found| (found.timestamp_ms, content(found.timestamp_ms, &found.key, &found.value, &found.headers));
+    let of =
+        |found: &Found| (found.timestamp_ms, content(found.timestamp_ms, &found.key, &found.value, &found.headers));
     found.iter().map(of).collect()
 }
 
@@ -85,7 +86,7 @@ fn records_of_java_clients_go_through_kappa_as_they_are() {
 
     java.produce(&input, &sent);
     let mut app = Topology::builder();
-    app.stream(&input, bytes(), bytes()).to(&output);
+    app.stream(&input, nullable(bytes()), bytes()).to(&output);
     let kappa = Kappa::start(&log, &name, app.build().expect("a topology"));
     kappa.wait_processed(std::slice::from_ref(&input)).stop();
     let found = java.consume(&output);

@@ -4,11 +4,17 @@ use super::PATIENCE;
 use super::java::Java;
 use kappa_integration_tests::pausing::{Freezer, Order, Point};
 use kappa_integration_tests::process::Process;
+use kappa_integration_tests::records::Found;
 use kappa_integration_tests::totals::{Setup, differences, end_well, expected, histories_of};
 use kappa_integration_tests::wait::wait_until;
 
 const APP: &str = env!("CARGO_BIN_EXE_totals-app");
 const PARTITIONS: i32 = 2;
+
+/// All records of the output, whatever became of their transactions.
+fn uncommitted(java: &Java, setup: &Setup) -> Vec<Found> {
+    java.consume_all(std::slice::from_ref(&setup.output), "read_uncommitted").into_values().flatten().collect()
+}
 
 #[test]
 fn a_java_consumer_sees_what_is_committed_and_nothing_else() {
@@ -26,7 +32,7 @@ fn a_java_consumer_sees_what_is_committed_and_nothing_else() {
     setup.feed(200..400, PARTITIONS);
     assert!(wait_until(PATIENCE, || freezer.is_frozen()), "it did not come to a commit\n{}", process.log());
     process.kill();
-    let (committed, all) = (java.consume(&setup.output), java.consume_by(&setup.output, "read_uncommitted"));
+    let (committed, all) = (java.consume(&setup.output), uncommitted(&java, &setup));
     assert!(all.len() > committed.len(), "nothing was open: the test shows nothing");
     assert!(committed.starts_with(&before) || committed.len() >= before.len(), "what was committed is gone");
 
@@ -34,7 +40,7 @@ fn a_java_consumer_sees_what_is_committed_and_nothing_else() {
     setup.wait_exact(PATIENCE);
     end_well(&mut process);
     let committed = java.consume(&setup.output);
-    let uncommitted = java.consume_by(&setup.output, "read_uncommitted");
+    let uncommitted = uncommitted(&java, &setup);
     assert!(uncommitted.len() > committed.len(), "{} records, none of them aborted", committed.len());
     let wrong = differences(&histories_of(committed.clone()), &expected(&setup.log, &setup.input));
     assert_eq!(wrong, Vec::<String>::new());

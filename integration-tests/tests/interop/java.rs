@@ -6,6 +6,7 @@ use kappa_integration_tests::records::Found;
 use kappa_integration_tests::{harness, wait};
 use kappa_test_broker::jvm::Program;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Seek, Write as _};
 use std::path::Path;
@@ -41,6 +42,13 @@ impl Sent {
         let (key, value) = (Some(key.as_bytes().to_vec()), Some(value.as_bytes().to_vec()));
         Sent { timestamp_ms, key, value, headers: Headers::empty() }
     }
+
+    fn line(&self, topic: &str) -> Value {
+        let header = |header: &Header| json!([&*header.name, hex(header.value.as_deref())]);
+        let headers: Vec<Value> = self.headers.as_slice().iter().map(header).collect();
+        let (key, value) = (hex(self.key.as_deref()), hex(self.value.as_deref()));
+        json!({"topic": topic, "timestamp": self.timestamp_ms, "key": key, "value": value, "headers": headers})
+    }
 }
 
 /// A topic's settings.
@@ -62,39 +70,46 @@ impl Java {
         Some(Java { program: harness::java_program(&sources)?, brokers })
     }
 
-    /// Sends records with the Java producer as it comes; returns where each went.
-    pub(crate) fn produce(&self, topic: &str, records: &[Sent]) -> Vec<i32> {
-        let line = |sent: &Sent| {
-            let headers: Vec<Value> = sent
-                .headers
-                .as_slice()
-                .iter()
-                .map(|header| json!([&*header.name, hex(header.value.as_deref())]))
-                .collect();
-            let (key, value) = (hex(sent.key.as_deref()), hex(sent.value.as_deref()));
-            json!({"timestamp": sent.timestamp_ms, "key": key, "value": value, "headers": headers})
-        };
-        let lines: Vec<Value> = records.iter().map(line).collect();
-        let answers = self.start(&["produce", &self.brokers, topic], &lines).answers();
+    /// Sends records to topics with the Java producer as it comes; returns where each went.
+    pub(crate) fn produce_all(&self, records: &[(&str, &Sent)]) -> Vec<i32> {
+        let lines: Vec<Value> = records.iter().map(|(topic, sent)| sent.line(topic)).collect();
+        let answers = self.start(&["produce", &self.brokers], &lines).answers();
         assert_eq!(answers.len(), records.len());
         answers.iter().map(|answer| number(answer, "partition") as i32).collect()
     }
 
-    /// Reads a topic with the Java consumer, as bytes.
-    pub(crate) fn consume(&self, topic: &str) -> Vec<Found> {
-        self.consume_by(topic, "read_committed")
+    /// The same to one topic.
+    pub(crate) fn produce(&self, topic: &str, records: &[Sent]) -> Vec<i32> {
+        self.produce_all(&records.iter().map(|sent| (topic, sent)).collect::<Vec<_>>())
     }
 
-    /// The same by isolation level.
-    pub(crate) fn consume_by(&self, topic: &str, isolation: &str) -> Vec<Found> {
-        let answers = self.start(&["consume", &self.brokers, topic, isolation, "bytes"], &[]).answers();
-        answers.iter().map(|answer| found(answer, unhex(&answer["key"]), unhex(&answer["value"]))).collect()
+    /// Reads topics with the Java consumer, as bytes; each topic's records in the order of its partitions.
+    pub(crate) fn consume_all(&self, topics: &[String], isolation: &str) -> BTreeMap<String, Vec<Found>> {
+        let mut all: BTreeMap<String, Vec<Found>> = topics.iter().map(|topic| (topic.clone(), vec![])).collect();
+        for answer in self.read(topics, isolation, "bytes") {
+            let found = found(&answer, unhex(&answer["key"]), unhex(&answer["value"]));
+            all.entry(text(&answer, "topic")).or_default().push(found);
+        }
+        all
+    }
+
+    /// Reads what is committed of one topic.
+    pub(crate) fn consume(&self, topic: &str) -> Vec<Found> {
+        self.consume_all(&[topic.to_owned()], "read_committed").into_values().flatten().collect()
     }
 
     /// Reads a topic of windowed counts with Kafka's own deserializers: key, start, end and count, in the order of the topic.
     pub(crate) fn windowed(&self, topic: &str, form: &str) -> Vec<(String, i64, i64, Option<i64>)> {
-        let answers = self.start(&["consume", &self.brokers, topic, "read_committed", form], &[]).answers();
-        answers.iter().map(|answer| (text(answer, "key"), number(answer, "start"), number(answer, "end"), answer["value"].as_i64())).collect()
+        let windowed = |answer: &Value| {
+            (text(answer, "key"), number(answer, "start"), number(answer, "end"), answer["value"].as_i64())
+        };
+        self.read(&[topic.to_owned()], "read_committed", form).iter().map(windowed).collect()
+    }
+
+    fn read(&self, topics: &[String], isolation: &str, form: &str) -> Vec<Value> {
+        let mut arguments = vec!["consume", &*self.brokers, isolation, form];
+        arguments.extend(topics.iter().map(String::as_str));
+        self.start(&arguments, &[]).answers()
     }
 
     /// Windowed keys by Kafka's own serdes: `{"form", "key", "start", "end", "bytes"}` each.
@@ -110,7 +125,13 @@ impl Java {
             topic: text(answer, "topic"),
             partitions: number(answer, "partitions"),
             all: answer["configs"].as_object().expect("settings").clone(),
-            given: answer["given"].as_array().expect("names").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            given: answer["given"]
+                .as_array()
+                .expect("names")
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
         };
         self.start(&arguments, &[]).answers().iter().map(configs).collect()
     }

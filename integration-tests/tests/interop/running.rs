@@ -3,7 +3,7 @@
 use super::PATIENCE;
 use kappa_core::app::{App, Version};
 use kappa_core::log::SharedLog;
-use kappa_core::runtime::{Runtime, RunningApp, Settings};
+use kappa_core::runtime::{RunningApp, Runtime, Settings};
 use kappa_core::topology::Topology;
 use kappa_integration_tests::records::{ends, partitions, wait_committed};
 use kappa_integration_tests::wait::wait_for;

@@ -92,7 +92,7 @@ fn twin<'d>(store: &StoreDescription, old: &'d Stores<'_>, new: &Stores<'_>) -> 
 fn said(store: &StoreDescription) -> String {
     let kind = match store.kind {
         StoreKind::KeyValue => "key-value".to_owned(),
-        StoreKind::Windowed { retention_ms } => format!("windowed, kept {retention_ms} ms"),
+        StoreKind::Windowed { retention_ms, .. } => format!("windowed, kept {retention_ms} ms"),
         StoreKind::Versioned { history_ms } => format!("versioned, history {history_ms} ms"),
     };
     format!("{} ({kind})", store.shape)

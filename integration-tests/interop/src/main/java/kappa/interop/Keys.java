@@ -20,7 +20,7 @@ final class Keys {
     static Deserializer<Windowed<String>> deserializer(String form) {
         var parts = form.split(":");
         return switch (parts[0]) {
-            case "session", "store-session" -> new SessionWindowedDeserializer<>(new StringDeserializer());
+            case "session" -> new SessionWindowedDeserializer<>(new StringDeserializer());
             case "time" -> new TimeWindowedDeserializer<>(new StringDeserializer(), Long.parseLong(parts[1]));
             case "store-time" -> {
                 var deserializer = new TimeWindowedDeserializer<>(new StringDeserializer(), Long.parseLong(parts[1]));

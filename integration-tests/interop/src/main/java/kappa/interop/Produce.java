@@ -13,11 +13,12 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 final class Produce {
     private Produce() {}
 
-    static void run(String brokers, String topic) throws Exception {
+    static void run(String brokers) throws Exception {
         Map<String, Object> settings = Map.of(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, brokers);
         var sent = new ArrayList<Future<RecordMetadata>>();
         try (var producer = new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer())) {
             for (var line : Lines.in()) {
+                var topic = line.get("topic").asText();
                 var headers = Lines.headers(line.get("headers"));
                 var key = Lines.bytes(line.get("key"));
                 var value = Lines.bytes(line.get("value"));

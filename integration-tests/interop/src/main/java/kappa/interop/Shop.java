@@ -20,6 +20,7 @@ import org.apache.kafka.streams.kstream.SlidingWindows;
 import org.apache.kafka.streams.kstream.StreamJoined;
 import org.apache.kafka.streams.kstream.Suppressed;
 import org.apache.kafka.streams.kstream.Suppressed.BufferConfig;
+import org.apache.kafka.streams.kstream.TableJoined;
 import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.kstream.Windowed;
 import org.apache.kafka.streams.kstream.WindowedSerdes;
@@ -84,9 +85,18 @@ final class Shop {
             .count(Materialized.as("pages")).toStream().to(out("pages"), Produced.with(TEXT, Serdes.Long()));
     }
 
+    /** Many people live in one city: {@code people-17} in {@code user-5}. */
+    private static String cityOf(String person) {
+        return "user-" + Integer.parseInt(person.substring(person.indexOf('-') + 1)) % 24;
+    }
+
     private void joins() {
         Materialized<String, String, KeyValueStore<Bytes, byte[]>> people = Materialized.as("people");
         var table = builder.table(in("people"), Consumed.with(TEXT, TEXT), people);
+        var cities = builder.table(in("cities"), Consumed.with(TEXT, TEXT),
+            Materialized.<String, String, KeyValueStore<Bytes, byte[]>>as("cities"));
+        table.join(cities, Shop::cityOf, (city, mayor) -> city + " of " + mayor, TableJoined.as("located"),
+            Materialized.<String, String, KeyValueStore<Bytes, byte[]>>as("located")).toStream().to(out("located"), Produced.with(TEXT, TEXT));
         var orders = stream("orders");
         orders.join(table, (order, city) -> order + " to " + city, Joined.with(TEXT, TEXT, TEXT)).to(out("sent"), Produced.with(TEXT, TEXT));
 

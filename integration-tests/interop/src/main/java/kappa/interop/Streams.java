@@ -21,7 +21,7 @@ import org.apache.kafka.streams.StreamsConfig;
 final class Streams {
     private static final Duration PATIENCE = Duration.ofSeconds(80);
     private static final Duration PACE = Duration.ofMillis(100);
-    private static final List<String> INPUTS = List.of("clicks", "people", "orders", "payments", "prices");
+    private static final List<String> INPUTS = List.of("clicks", "people", "cities", "orders", "payments", "prices");
 
     private Streams() {}
 
@@ -31,9 +31,11 @@ final class Streams {
             streams.start();
             Map<String, Object> settings = Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, brokers);
             try (var admin = Admin.create(settings)) {
-                // Inputs first: when they are committed, what follows from them is in the topics between.
+                // In the order in which records go: when these are committed, what follows from them is in the next.
                 await(admin, applicationId, topic -> INPUTS.stream().anyMatch(name -> topic.equals(inputs + "-" + name)));
-                await(admin, applicationId, topic -> topic.startsWith(applicationId + "-") && topic.endsWith("-repartition"));
+                for (var end : List.of("-repartition", "-registration-topic", "-response-topic")) {
+                    await(admin, applicationId, topic -> topic.startsWith(applicationId + "-") && topic.endsWith(end));
+                }
             }
         } finally {
             remove(state);
@@ -48,8 +50,8 @@ final class Streams {
         properties.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, "org.apache.kafka.common.serialization.Serdes$StringSerde");
         properties.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, "org.apache.kafka.common.serialization.Serdes$StringSerde");
         properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 200);
-        // Inputs are merged by time, as kappa merges them.
-        properties.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, 2_000);
+        // Inputs are merged by time, as kappa merges them: what is there is waited for.
+        properties.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, 0);
         // Every update is passed on, so that the test sees each result's headers and times.
         properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
         // A left join looks for records without a match whenever one may be due, as kappa does.
