@@ -4,7 +4,7 @@
 //! output must be is computed here from the input alone, without kappa.
 
 use crate::process::Process;
-use crate::records::{Writer, read_all};
+use crate::records::{Found, Writer, read_all};
 use kappa_core::codec::{i64_be, json, utf8};
 use kappa_core::log::SharedLog;
 use kappa_core::topology::{Topology, TopologyBuilder, TopologyError};
@@ -101,8 +101,16 @@ pub fn expected(log: &SharedLog, input: &str) -> BTreeMap<String, Totals> {
 /// # Panics
 /// When the output holds what the application can't have written.
 pub fn histories(log: &SharedLog, output: &str) -> BTreeMap<String, Vec<Totals>> {
+    histories_of(read_all(log, output))
+}
+
+/// The same of what any reader has seen.
+///
+/// # Panics
+/// When it is what the application can't have written.
+pub fn histories_of(records: Vec<Found>) -> BTreeMap<String, Vec<Totals>> {
     let mut histories: BTreeMap<String, Vec<Totals>> = BTreeMap::new();
-    for record in read_all(log, output) {
+    for record in records {
         let group = String::from_utf8(record.key.expect("a key")).expect("text");
         // `{"count":1,"sum":2}`, read without the codec that wrote it.
         let text = String::from_utf8(record.value.expect("a value")).expect("text");

@@ -62,11 +62,7 @@ impl Distribution {
             )));
         }
         let dir = cache_dir()?.join("kafka").join(version);
-        fs::create_dir_all(&dir).map_err(|error| Error::io(format!("creating {}", dir.display()), &error))?;
-        let lock_path = dir.join("lock");
-        let lock = File::create(&lock_path)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|error| Error::io(format!("locking {}", lock_path.display()), &error))?;
+        let lock = lock_folder(&dir)?;
         let distribution = Distribution { version: version.to_owned(), dir };
         check_java()?;
         if !distribution.libs().is_dir() {
@@ -94,31 +90,12 @@ impl Distribution {
     }
 
     fn fetch_jars(&self) -> Result<(), Error> {
-        if !maven_present() {
-            return Err(Error::new(
-                "Maven is needed to fetch Kafka and `mvn` is not on the path: apt-get install -y maven (or your system's package)",
-            ));
-        }
         eprintln!("fetching Kafka {} with Maven (about 45 MB, once) ...", self.version);
-        let staged = self.dir.join("libs.part");
-        let _ = fs::remove_dir_all(&staged);
-        let pom = self.dir.join("pom.xml");
-        fs::write(&pom, pom_xml(&self.version))
-            .map_err(|error| Error::io(format!("writing {}", pom.display()), &error))?;
-        let output = Command::new("mvn")
-            .args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs.part"])
-            .current_dir(&self.dir)
-            .output()
-            .map_err(|error| Error::io("running mvn", &error))?;
-        if !output.status.success() || !staged.is_dir() {
-            let said = String::from_utf8_lossy(&output.stdout);
-            return Err(Error::new(format!(
-                "Maven could not fetch Kafka {}: is the version right?\n{said}",
-                self.version
-            )));
-        }
-        // The rename is last: a folder named `libs` is complete.
-        fs::rename(&staged, self.libs()).map_err(|error| Error::io("keeping the fetched jars", &error))
+        let what = format!("Kafka {}", self.version);
+        // Both generations log through slf4j 1.7; its simple binding needs no configuration file.
+        let artifacts =
+            [("org.apache.kafka", "kafka_2.13", self.version.as_str()), ("org.slf4j", "slf4j-simple", "1.7.36")];
+        fetch_with_maven(&self.dir, &what, &artifacts, &self.libs())
     }
 
     /// Runs Kafka's own format tool once a version. Its only lasting result is `bootstrap.checkpoint`, which is the same for every
@@ -154,6 +131,15 @@ impl Distribution {
     }
 }
 
+/// Creates a folder of the cache and takes its lock, which goes with the file that is returned.
+pub(crate) fn lock_folder(dir: &Path) -> Result<File, Error> {
+    fs::create_dir_all(dir).map_err(|error| Error::io(format!("creating {}", dir.display()), &error))?;
+    let path = dir.join("lock");
+    File::create(&path)
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| Error::io(format!("locking {}", path.display()), &error))
+}
+
 fn check_java() -> Result<(), Error> {
     match java_major() {
         Some(17..) => Ok(()),
@@ -166,14 +152,46 @@ fn check_java() -> Result<(), Error> {
     }
 }
 
-fn pom_xml(version: &str) -> String {
-    // Both generations log through slf4j 1.7; its simple binding needs no configuration file.
+/// Fetches artifacts (group, name, version) and all that they need into a folder inside `dir`.
+pub(crate) fn fetch_with_maven(
+    dir: &Path,
+    what: &str,
+    artifacts: &[(&str, &str, &str)],
+    into: &Path,
+) -> Result<(), Error> {
+    if !maven_present() {
+        return Err(Error::new(
+            "Maven is needed to fetch Kafka and `mvn` is not on the path: apt-get install -y maven (or your system's package)",
+        ));
+    }
+    let staged = dir.join("libs.part");
+    let _ = fs::remove_dir_all(&staged);
+    let pom = dir.join("pom.xml");
+    fs::write(&pom, pom_xml(artifacts)).map_err(|error| Error::io(format!("writing {}", pom.display()), &error))?;
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs.part"])
+        .current_dir(dir)
+        .output()
+        .map_err(|error| Error::io("running mvn", &error))?;
+    if !output.status.success() || !staged.is_dir() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        return Err(Error::new(format!("Maven could not fetch {what}: is the version right?\n{said}")));
+    }
+    // The rename is last: a folder named `libs` is complete.
+    fs::rename(&staged, into).map_err(|error| Error::io("keeping the fetched jars", &error))
+}
+
+fn pom_xml(artifacts: &[(&str, &str, &str)]) -> String {
+    let dependency = |(group, name, version): &(&str, &str, &str)| {
+        format!(
+            "    <dependency>\n      <groupId>{group}</groupId>\n      <artifactId>{name}</artifactId>\n      \
+             <version>{version}</version>\n    </dependency>\n"
+        )
+    };
+    let dependencies: String = artifacts.iter().map(dependency).collect();
     format!(
         "<project>\n  <modelVersion>4.0.0</modelVersion>\n  <groupId>kappa</groupId>\n  <artifactId>test-broker</artifactId>\n  \
-         <version>1</version>\n  <dependencies>\n    <dependency>\n      <groupId>org.apache.kafka</groupId>\n      \
-         <artifactId>kafka_2.13</artifactId>\n      <version>{version}</version>\n    </dependency>\n    <dependency>\n      \
-         <groupId>org.slf4j</groupId>\n      <artifactId>slf4j-simple</artifactId>\n      <version>1.7.36</version>\n    \
-         </dependency>\n  </dependencies>\n</project>\n"
+         <version>1</version>\n  <dependencies>\n{dependencies}  </dependencies>\n</project>\n"
     )
 }
 

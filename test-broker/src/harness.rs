@@ -11,8 +11,10 @@
 //! **Invariants:** under `CI=true` no test is ever skipped: it fails instead. Every test that asks is written to the file that
 //! `KAPPA_TEST_REPORT` names, one line each, so that the summary can tell what ran and what did not.
 
+use crate::jvm::Program;
 use crate::{Broker, Options, cache};
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
@@ -59,6 +61,23 @@ pub fn own_broker(options: &Options) -> Option<Broker> {
     match Broker::start(options) {
         Ok(broker) => Some(broker),
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// The Java program of that folder, compiled and with Kafka Streams and Kafka's clients beside it, or `None` after saying in capitals
+/// that this test is skipped.
+///
+/// # Panics
+/// Where its sources do not compile; under `CI=true` also where Java's compiler or the jars can't be had.
+pub fn java_program(sources: &Path) -> Option<Program> {
+    match Program::compile(sources) {
+        Ok(program) => Some(program),
+        Err(error) => {
+            let error = error.to_string();
+            assert!(!error.starts_with("javac failed"), "{error}");
+            skip(&format!("it compares with Kafka Streams itself: {error}"));
+            None
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! - [`Broker`] starts a cluster of its own and can kill, pause and restart its nodes.
 //! - [`harness`] hands a test the cluster that `cargo xtask test` has brought up, or says loudly why the test is skipped.
+//! - [`jvm`] fetches Kafka Streams and compiles small Java programs, for tests that compare with it.
 //! - [`probe`] asks a broker for its metadata in a few hand-made bytes, no client library involved.
 //!
 //! Plain std: `cargo xtask` is built on this crate and must itself build within seconds.
@@ -12,6 +13,7 @@ mod cache;
 mod config;
 mod error;
 pub mod harness;
+pub mod jvm;
 mod node;
 pub mod ports;
 pub mod probe;

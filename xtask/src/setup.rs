@@ -35,6 +35,13 @@ const BROKER: &[Need] = &[
     Need { what: "Maven", packages: &["maven"], present: kappa_test_broker::maven_present },
 ];
 
+/// What the tests need that run Kafka Streams beside kappa.
+const COMPARISON: &[Need] = &[Need {
+    what: "Java's compiler, 17 or newer",
+    packages: &["openjdk-17-jdk-headless", "openjdk-21-jdk-headless", "default-jdk-headless"],
+    present: || kappa_test_broker::jvm::javac_major().is_some_and(|major| major >= 17),
+}];
+
 /// What a build without the C libraries needs: Rust links with the C compiler.
 const LINKER: &[Need] =
     &[Need { what: "a C compiler", packages: &["build-essential"], present: || runs("cc", "--version") }];
@@ -54,11 +61,18 @@ pub(crate) fn for_broker() -> Result<(), Failure> {
     ensure(BROKER)
 }
 
+/// Makes sure that Kafka Streams can be run beside kappa.
+pub(crate) fn for_comparison() -> Result<(), Failure> {
+    ensure(COMPARISON)
+}
+
 /// `cargo xtask setup`.
 pub(crate) fn setup(arguments: Arguments) -> Result<(), Failure> {
     arguments.done()?;
-    ensure(&[BUILD, BROKER].concat())?;
-    println!("everything needed is there: C and C++ compiler, make, pkg-config, OpenSSL, libclang, Java, Maven");
+    ensure(&[BUILD, BROKER, COMPARISON].concat())?;
+    println!(
+        "everything needed is there: C and C++ compiler, make, pkg-config, OpenSSL, libclang, Java with its compiler, Maven"
+    );
     Ok(())
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn test(arguments: Arguments) -> Result<(), Failure> {
     // The build comes before the broker, which need not stand idle during it.
     run::step(&mut run::cargo(["test", "--quiet", "--release", "--workspace", "--all-features", "--no-run"]))?;
     let cluster = find_cluster()?;
+    find_java_compiler()?;
     let mut command = run::cargo(["test", "--release", "--workspace", "--all-features", "--no-fail-fast", "--"]);
     command.args(&filter);
     run_tests(command, cluster.as_ref(), filter.is_empty())
@@ -40,6 +41,20 @@ pub(crate) fn find_cluster() -> Result<Option<Cluster>, Failure> {
             eprintln!("\nTHE TESTS AGAINST A REAL KAFKA WILL NOT RUN: {why}\n");
             Ok(None)
         }
+    }
+}
+
+/// Tests that compare with Kafka Streams skip themselves where it is missing and may be.
+fn find_java_compiler() -> Result<(), Failure> {
+    match setup::for_comparison() {
+        Err(why) if run::is_ci() => {
+            Err(format!("no comparison with Kafka Streams, and CI=true allows no skipping: {why}").into())
+        }
+        Err(why) => {
+            eprintln!("\nTHE TESTS THAT COMPARE WITH KAFKA STREAMS WILL NOT RUN: {why}\n");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

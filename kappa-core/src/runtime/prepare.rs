@@ -64,8 +64,10 @@ const ADDITIONAL_RETENTION_MS: i64 = 24 * 3_600_000;
 fn spec(topic: &TopicLayout, settings: &Settings) -> TopicSpec {
     let with_margin = |ms: i64| ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
     let (cleanup, extra) = match (&topic.reference, topic.kind) {
-        (TopicRef::Changelog(_), StoreKind::Windowed { retention_ms }) => {
-            (CleanupPolicy::CompactDelete, vec![("retention.ms", with_margin(retention_ms))])
+        (TopicRef::Changelog(_), StoreKind::Windowed { retention_ms, duplicates }) => {
+            // With each key written once, compaction would be work of the broker's for nothing.
+            let cleanup = if duplicates { CleanupPolicy::Delete } else { CleanupPolicy::CompactDelete };
+            (cleanup, vec![("retention.ms", with_margin(retention_ms))])
         }
         (TopicRef::Changelog(_), StoreKind::Versioned { history_ms }) => {
             (CleanupPolicy::Compact, vec![("min.compaction.lag.ms", with_margin(history_ms))])
@@ -110,4 +112,36 @@ pub fn ensure(topics: &mut dyn Topics, spec: &TopicSpec) -> Result<(), Error> {
         return Err(Error::Topics { problems: vec![problem] });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changelog(kind: StoreKind) -> (CleanupPolicy, Vec<(String, String)>) {
+        let reference = TopicRef::Changelog("store".into());
+        let topic = TopicLayout { reference, topic: "app-v1-store-changelog".into(), partitions: 3, kind };
+        let spec = spec(&topic, &Settings::default());
+        (spec.cleanup, spec.settings)
+    }
+
+    fn settings(more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let all = more.iter().chain(&[("message.timestamp.type", "CreateTime")]);
+        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// As Kafka Streams 4.3 gives them (integration-tests/tests/interop/configs.rs asks it).
+    #[test]
+    fn changelogs_have_the_settings_of_their_stores() {
+        let windowed = |duplicates| StoreKind::Windowed { retention_ms: 15_000, duplicates };
+        let kept = settings(&[("retention.ms", "86415000")]);
+        assert_eq!(changelog(windowed(false)), (CleanupPolicy::CompactDelete, kept.clone()));
+        assert_eq!(changelog(windowed(true)), (CleanupPolicy::Delete, kept));
+        assert_eq!(changelog(StoreKind::KeyValue), (CleanupPolicy::Compact, settings(&[])));
+        let versioned = settings(&[("min.compaction.lag.ms", "86460000")]);
+        assert_eq!(changelog(StoreKind::Versioned { history_ms: 60_000 }), (CleanupPolicy::Compact, versioned));
+        let forever = settings(&[("retention.ms", "9223372036854775807")]);
+        let unlimited = StoreKind::Windowed { retention_ms: i64::MAX, duplicates: false };
+        assert_eq!(changelog(unlimited), (CleanupPolicy::CompactDelete, forever));
+    }
 }

@@ -76,6 +76,9 @@ pub enum StoreKind {
     Windowed {
         /// How long the store keeps rows, ms.
         retention_ms: i64,
+        /// Whether no row ever replaces another, as in the stores of joined streams: there is nothing to compact then.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        duplicates: bool,
     },
     /// Several versions of a key: compacted no sooner than the history with some margin.
     Versioned {

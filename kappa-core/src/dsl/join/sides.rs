@@ -31,7 +31,7 @@ pub(super) fn window_store<K: 'static, V: Send + 'static>(
     };
     let plain = store(name, "join-window", None, key, value);
     let shape = format!("{} {retention_ms} {}", plain.shape, windows.segment_ms());
-    let kind = StoreKind::Windowed { retention_ms };
+    let kind = StoreKind::Windowed { retention_ms, duplicates: true };
     graph.borrow_mut().add_store(Store { shape, kind, open: Arc::new(open), ..plain })
 }
 

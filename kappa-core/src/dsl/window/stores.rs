@@ -31,7 +31,8 @@ pub(crate) fn window_processor_store<K: 'static, V: Send + 'static>(
     let plain = store(name, "windows", None, &key, &value);
     let duplicates = if retain_duplicates { " duplicates" } else { "" };
     let shape = format!("{} of {size_ms} ms kept {retention_ms} ms{duplicates}", plain.shape);
-    let store = Store { shape, kind: StoreKind::Windowed { retention_ms }, open: Arc::new(open), ..plain };
+    let kind = StoreKind::Windowed { retention_ms, duplicates: retain_duplicates };
+    let store = Store { shape, kind, open: Arc::new(open), ..plain };
     WindowHandle::new(add::<WindowStore<V>>(graph, store), name, key, windows)
 }
 
@@ -55,7 +56,8 @@ pub(crate) fn session_processor_store<K: 'static, V: Send + 'static>(
     };
     let plain = store(name, "sessions", None, &key, &value);
     let shape = format!("{} kept {retention_ms} ms", plain.shape);
-    let store = Store { shape, kind: StoreKind::Windowed { retention_ms }, open: Arc::new(open), ..plain };
+    let kind = StoreKind::Windowed { retention_ms, duplicates: false };
+    let store = Store { shape, kind, open: Arc::new(open), ..plain };
     SessionHandle::new(add::<SessionStore<V>>(graph, store), name, key)
 }
 

@@ -183,7 +183,7 @@ pub(crate) fn add_rows<K: 'static, A: Send + 'static, S: Rows<A>>(
         owner: Some(owner),
         needed: true,
         table_of: None,
-        kind: StoreKind::Windowed { retention_ms: rows.retention_ms },
+        kind: StoreKind::Windowed { retention_ms: rows.retention_ms, duplicates: false },
         open: Arc::new(open),
         flush: None,
     };

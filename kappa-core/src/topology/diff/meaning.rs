@@ -106,7 +106,7 @@ fn is_read_only(store: &StoreDescription) -> bool {
 fn said(store: &StoreDescription) -> String {
     let kind = match store.kind {
         StoreKind::KeyValue => "key-value".to_owned(),
-        StoreKind::Windowed { retention_ms } => format!("windowed, kept {retention_ms} ms"),
+        StoreKind::Windowed { retention_ms, .. } => format!("windowed, kept {retention_ms} ms"),
         StoreKind::Versioned { history_ms } => format!("versioned, history {history_ms} ms"),
     };
     format!("{} ({kind})", store.shape)
