@@ -89,13 +89,16 @@ fn stages(log: &SharedLog, manifest: &Manifest, wanted: &ParkedArguments) -> Res
     Ok(stages)
 }
 
+/// Makes a command of a topic and a key.
+type OfKey = fn(String, Vec<u8>) -> ParkingCommand;
+
 /// What is asked for, by control topic, each command with its partition.
 fn commands(
     stages: &[Stage],
     wanted: &ParkedArguments,
 ) -> Result<BTreeMap<String, Vec<(i32, ParkingCommand)>>, Failure> {
     let mut commands: BTreeMap<String, Vec<(i32, ParkingCommand)>> = BTreeMap::new();
-    let asked: [(&[String], fn(String, Vec<u8>) -> ParkingCommand); 3] = [
+    let asked: [(&[String], OfKey); 3] = [
         (&wanted.discard_first, ParkingCommand::discard_first),
         (&wanted.discard_key, ParkingCommand::discard_key),
         (&wanted.release, ParkingCommand::release),

@@ -39,6 +39,8 @@ const CHANGELOGS: [(&str, Rows); 14] = [
 
 /// A row, for people to read: partition, key, value, time.
 type Row = (i32, String, String, i64);
+/// Key or value of a record.
+type Bytes = Option<Vec<u8>>;
 
 pub(crate) fn compare(java: &Java, shop: &Shop) {
     let names = |(theirs, ours): (&str, &str)| [format!("{}-{theirs}", shop.theirs), format!("{}-{ours}", shop.our_id)];
@@ -64,13 +66,13 @@ pub(crate) fn compare(java: &Java, shop: &Shop) {
 
 /// The last state of each key that is left.
 fn rows(found: &[Found], by: Rows) -> BTreeSet<Row> {
-    let mut last = BTreeMap::new();
+    let mut last: BTreeMap<(i32, Bytes), (Bytes, i64)> = BTreeMap::new();
     for record in found {
         let timestamp_ms = if by == Rows::SameButTimes { 0 } else { record.timestamp_ms };
         last.insert((record.partition, record.key.clone()), (record.value.clone(), timestamp_ms));
     }
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
-    let row = |((partition, key), (value, timestamp_ms)): ((i32, Option<Vec<u8>>), (Option<Vec<u8>>, i64))| {
+    let row = |((partition, key), (value, timestamp_ms)): ((i32, Bytes), (Bytes, i64))| {
         Some((partition, text(&key.unwrap_or_default()), text(&value?), timestamp_ms))
     };
     last.into_iter().filter_map(row).collect()

@@ -1,6 +1,6 @@
 //! What the runtime sees of stores that wrap segmented rows.
 
-/// What wraps a [`Segmented`] is managed as it is.
+/// What wraps segmented rows is managed as they are.
 macro_rules! managed {
     ($store:ident) => {
         impl<V> std::fmt::Debug for $store<V> {
