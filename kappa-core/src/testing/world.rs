@@ -5,18 +5,19 @@
 //! - A store's changelog holds all that was committed, in order: a task can be made anew from it at any time.
 //! - A task that fails leaves nothing behind of what it had not committed.
 
+mod commits;
+mod starting;
+
 use super::queues::Queues;
 use super::stored::Stored;
-use super::{ChangelogRecord, Recorded, RecordedHeader, Recording, TestError, TestOptions};
+use super::{Recorded, RecordedHeader, Recording, TestError, TestOptions};
 use crate::log::{Header, TopicHandle};
 use crate::runtime::BadRecords;
 use crate::runtime::bad_record::{LeftOut, Policies, Policy};
-use crate::task::{Globals, InlineCalls, Output, OutputTopic, ProcessError, Rows, TaskProcessor, TaskScope};
+use crate::task::{Globals, Output, OutputTopic, ProcessError, Rows, TaskProcessor};
 use crate::topology::{ChangelogSource, SubTopologyPlan, TopicRef, Topology, display};
-use kappa_state::{MemoryBackend, TailBound};
+use kappa_state::MemoryBackend;
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
-use std::sync::Arc;
 
 /// A record of a changelog.
 #[derive(Debug, Clone)]
@@ -116,97 +117,6 @@ impl World {
             }
         }
         Ok(world)
-    }
-
-    /// Makes a task over the stores in `state`, brought up to date from their changelogs.
-    fn start(
-        &self,
-        sub_topology: usize,
-        partition: i32,
-        state: MemoryBackend,
-        topics: Vec<OutputTopic>,
-        times: &[i64],
-    ) -> Result<Task, TestError> {
-        let plan = self.topology.plan().sub_topologies[sub_topology].clone();
-        let name = format!("{}-{partition}", plan.name);
-        let scope = TaskScope {
-            calls: Arc::new(InlineCalls::default()),
-            undo_records: self.options.failed_records != BadRecords::Fail,
-            globals: self.globals.clone(),
-            name: &name,
-            partition,
-            state: &state,
-            tail_bound: TailBound::default(),
-            cache_bytes_per_store: self.options.cache_bytes,
-        };
-        let mut processor = self.topology.instantiate(sub_topology, &scope)?;
-        for (index, store) in plan.stores.iter().enumerate() {
-            let log = self.changelogs.get(&store.name).and_then(|logs| logs.get(&partition));
-            let log = log.map_or(&[][..], Vec::as_slice);
-            let managed = processor.store(index);
-            let mark = managed.mark().unwrap_or_default();
-            let missing = log.get(mark.changelog_offset as usize..).unwrap_or_default();
-            let mut records = missing.iter().map(|row| (&*row.key, row.value.as_deref(), row.timestamp_ms));
-            managed.restore(&mut records, log.len() as i64)?;
-            managed.restored(log.len() as i64, &mark.operator_time)?;
-        }
-        if !times.is_empty() {
-            processor.restore_times(times);
-        }
-        let mut out = Output::new(topics.clone(), partition);
-        processor.advance(self.now_ms, &mut out).map_err(|source| TestError::Clock { task: name.clone(), source })?;
-        let (times, inputs) = (processor.times(), Vec::new());
-        Ok(Task { name, sub_topology, plan, partition, topics, state, processor, out, times, inputs })
-    }
-
-    /// Stops tasks cleanly and makes them anew: on the state they have, or on none.
-    pub(super) fn restart(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
-        self.step += 1;
-        self.commit_all()?;
-        self.start_anew(which, keeps_state)
-    }
-
-    fn start_anew(&mut self, which: impl Fn(&str) -> bool, keeps_state: bool) -> Result<usize, TestError> {
-        let mut count = 0;
-        for index in 0..self.tasks.len() {
-            if !which(&self.tasks[index].name) {
-                continue;
-            }
-            let mut old = self.tasks.remove(index);
-            (0..old.processor.store_count())
-                .try_for_each(|store| old.processor.store(store).flush(self.now_ms, true))?;
-            let Task { sub_topology, partition, topics, state, processor, times, .. } = old;
-            // Its stores are closed before they are opened again.
-            drop(processor);
-            let state = if keeps_state { state } else { MemoryBackend::new() };
-            let task = self.start(sub_topology, partition, state, topics, &times)?;
-            self.tasks.insert(index, task);
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    /// Puts records behind the stores' changelogs, and makes all tasks anew.
-    pub(super) fn load(
-        &mut self,
-        changelogs: impl IntoIterator<Item = (String, i32, Vec<ChangelogRecord>)>,
-        times_ms: &BTreeMap<String, Vec<i64>>,
-    ) -> Result<(), TestError> {
-        for (store, partition, records) in changelogs {
-            let Some(logs) = self.changelogs.get_mut(&store) else {
-                let has: Vec<&str> = self.changelogs.keys().map(String::as_str).collect();
-                return Err(TestError::Unknown { what: "store", name: store, has: has.join(", ") });
-            };
-            let logged = |(key, value, timestamp_ms)| Logged { key, value, timestamp_ms };
-            logs.entry(partition).or_default().extend(records.into_iter().map(logged));
-        }
-        self.commit_all()?;
-        for task in &mut self.tasks {
-            if let Some(times_ms) = times_ms.get(&task.name) {
-                task.times.clone_from(times_ms);
-            }
-        }
-        self.start_anew(|_| true, false).map(drop)
     }
 
     /// Up to where rows of a store have expired in a partition.
@@ -351,23 +261,6 @@ impl World {
         order
     }
 
-    /// Commits all tasks, until nothing is left to be passed on.
-    pub(super) fn commit(&mut self) -> Result<(), TestError> {
-        self.step += 1;
-        self.recorded.push(Recorded::Commit);
-        self.commit_all()
-    }
-
-    fn commit_all(&mut self) -> Result<(), TestError> {
-        loop {
-            (0..self.tasks.len()).try_for_each(|task| self.commit_task(task))?;
-            if self.queues.is_empty() {
-                return Ok(());
-            }
-            self.drain()?;
-        }
-    }
-
     pub(super) fn drain(&mut self) -> Result<(), TestError> {
         while let Some((topic, offset, record)) = self.queues.pop() {
             for index in 0..self.tasks.len() {
@@ -427,98 +320,6 @@ impl World {
         }
         *self.dropped.entry(counted).or_default() += 1;
         Ok(())
-    }
-
-    /// A task has done something: it is committed, or at least what it wrote can be read.
-    pub(super) fn after(&mut self, index: usize) -> Result<(), TestError> {
-        self.count_dropped(index);
-        let commit = self.tasks[index].processor.take_commit_request() || self.options.commit_every_record;
-        match commit {
-            true => self.commit_task(index),
-            false => {
-                self.collect(index);
-                Ok(())
-            }
-        }
-    }
-
-    fn commit_task(&mut self, index: usize) -> Result<(), TestError> {
-        let task = &mut self.tasks[index];
-        if let Err(source) = task.processor.flush(&mut task.out) {
-            let task = task.name.clone();
-            self.abort(index);
-            return Err(TestError::Commit { task, source });
-        }
-        self.count_dropped(index);
-        let mut logged = self.collect(index);
-        let task = &mut self.tasks[index];
-        for (store, row) in std::mem::take(&mut task.inputs) {
-            logged[store] = true;
-            let logs = self.changelogs.entry(task.plan.stores[store].name.clone()).or_default();
-            logs.entry(task.partition).or_default().push(row);
-        }
-        for (store, logged) in logged.into_iter().enumerate() {
-            let log = self.changelogs.get(&task.plan.stores[store].name).and_then(|logs| logs.get(&task.partition));
-            let end = log.filter(|_| logged).map(|log| log.len() as i64);
-            task.processor.store(store).committed(end, &[], self.now_ms)?;
-        }
-        task.times = task.processor.times();
-        Ok(())
-    }
-
-    fn count_dropped(&mut self, task: usize) {
-        for (reason, count) in self.tasks[task].processor.take_dropped() {
-            *self.dropped.entry(reason).or_default() += count;
-        }
-    }
-
-    /// A task has failed: what it has not committed is forgotten, and what waits as well.
-    fn abort(&mut self, index: usize) {
-        self.queues.clear();
-        let task = &mut self.tasks[index];
-        task.out.batch = Default::default();
-        task.inputs.clear();
-        task.processor.take_dropped();
-        (0..task.processor.store_count()).for_each(|store| task.processor.store(store).aborted());
-        task.processor.aborted();
-    }
-
-    /// Moves what a task has written to where it is read. Says for each store whether its changelog has grown.
-    fn collect(&mut self, index: usize) -> Vec<bool> {
-        let task = &mut self.tasks[index];
-        let plan = task.plan.clone();
-        let mut logged = vec![false; plan.stores.len()];
-        let batch = std::mem::take(&mut task.out.batch);
-        for entry in batch.entries {
-            let bytes = |range: Range<u32>| batch.bytes[range.start as usize..range.end as usize].to_vec();
-            let (key, value) = (entry.key.map(bytes), entry.value.map(bytes));
-            let (partition, timestamp_ms, headers) = (entry.partition, entry.timestamp_ms, entry.headers);
-            let output = entry.topic.0 as usize;
-            let topic = match (entry.topic, &self.options) {
-                (BAD_LETTERS, TestOptions { bad_records: BadRecords::DeadLetter(topic), .. })
-                | (FAILED_LETTERS, TestOptions { failed_records: BadRecords::DeadLetter(topic), .. }) => {
-                    TopicRef::External(topic.clone())
-                }
-                _ => plan.outputs[output].clone(),
-            };
-            if let TopicRef::Changelog(name) = &topic {
-                let logs = |store: &crate::topology::StorePlan| store.changelog == ChangelogSource::Own { output };
-                if let Some(store) = plan.stores.iter().position(logs) {
-                    logged[store] = true;
-                }
-                let log = self.changelogs.entry(name.clone()).or_default().entry(partition).or_default();
-                log.push(Logged { key: key.unwrap_or_default(), value, timestamp_ms });
-                continue;
-            }
-            let (step, sequence) = (self.step, self.sequence);
-            self.sequence += 1;
-            let record = Stored { partition, timestamp_ms, key, value, headers, step, sequence };
-            if task_reads(&self.topology, &topic) {
-                self.queue(&topic, record.clone());
-            }
-            self.written.entry(topic).or_default().push_back(record);
-        }
-        logged
     }
 }
 
