@@ -72,6 +72,9 @@ pub struct Settings {
     /// `KAPPA_TAIL_RECORDS`, `KAPPA_TAIL_BYTES`, `KAPPA_TAIL_AGE_MS`: a bound, for each store, on what is committed but only in memory,
     /// and so on what is restored after a crash. Defaults 100,000 records, 16 MiB, 30 s.
     pub tail_bound: TailBound,
+    /// `KAPPA_TAILS_BYTES`, default 64 MiB: what is committed but only in memory in all stores of all tasks together. Each store's bound of bytes is its
+    /// share of this where that is less, but 256 KiB at least.
+    pub tails_bytes: usize,
     /// `KAPPA_STATE_AGE_MAX_MS`, default 12 h: local state not written for longer is restored from the beginning, since a changelog keeps
     /// deletions for `delete.retention.ms` (24 h) only.
     pub state_age_max_ms: i64,
@@ -132,6 +135,7 @@ impl Default for Settings {
             memory_bytes: 256 * 1024 * 1024,
             restoring_bytes: 64 * 1024 * 1024,
             tail_bound: TailBound::default(),
+            tails_bytes: 64 * 1024 * 1024,
             state_age_max_ms: 12 * 3_600 * 1_000,
             bad_records: BadRecords::Fail,
             failed_records: BadRecords::Fail,
@@ -184,6 +188,7 @@ impl Settings {
         read.positive("KAPPA_TAIL_RECORDS", &mut settings.tail_bound.records)?;
         read.positive("KAPPA_TAIL_BYTES", &mut settings.tail_bound.bytes)?;
         read.positive("KAPPA_TAIL_AGE_MS", &mut settings.tail_bound.age_ms)?;
+        read.positive("KAPPA_TAILS_BYTES", &mut settings.tails_bytes)?;
         read.positive("KAPPA_STATE_AGE_MAX_MS", &mut settings.state_age_max_ms)?;
         read.positive("KAPPA_POLL_RECORDS", &mut settings.poll_records)?;
         read.positive("KAPPA_BUFFERED_RECORDS", &mut settings.buffered_records)?;

@@ -8,7 +8,7 @@ use kappa_core::dsl::JoinWindows;
 
 const WINDOW_MS: i64 = 10_000;
 /// Repartitioned records of several partitions come mixed; none of them may count as late.
-const GRACE_MS: i64 = 600_000;
+const GRACE_MS: i64 = 3_600_000;
 
 pub(super) fn local_items(site: &mut Site<'_>, output: &str) {
     let local = |state: &str| ["OR", "ID", "CA"].contains(&state);

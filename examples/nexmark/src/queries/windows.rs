@@ -14,7 +14,7 @@ pub const SESSION_GAP_MS: i64 = 500;
 /// Windows of the wall clock.
 pub const PROCESSING_WINDOW_MS: i64 = 10_000;
 /// Bids of several partitions come mixed behind a change of key; none of them may count as late.
-const GRACE_MS: i64 = 600_000;
+const GRACE_MS: i64 = 3_600_000;
 
 pub(super) fn hot_items(site: &mut Site<'_>, output: &str) {
     site.bids()

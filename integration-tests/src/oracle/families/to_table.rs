@@ -11,16 +11,19 @@ pub(super) struct ToTable;
 
 impl Family for ToTable {
     fn build(&self, cx: &mut Context) -> Result<(), BuildError> {
-        if cx.params.has("history") {
-            return Err(BuildError::Missing("versioned tables".to_owned()));
-        }
+        let history = cx.params.number("history");
         let mut stream = cx.stream("in");
         for (index, op) in cx.params.list("pre").iter().enumerate() {
             stream = stateless::apply(cx, &stream, op, index)?;
         }
+        // Where there are versions, only they are kept.
+        let name = if history.is_some() { "latest" } else { "tt" };
         // Nulls are Kafka's again.
-        let mut table = stream.flatten_values().with_value_codec(Text).to_table("tt");
-        if cx.params.flag("mat") {
+        let mut table = stream.flatten_values().with_value_codec(Text).to_table(name);
+        if let Some(history_ms) = history {
+            cx.compare_versions("tt");
+            table = table.versioned("tt", history_ms);
+        } else if cx.params.flag("mat") {
             table = kept(cx, &table, "tt");
         }
         let ops = cx.params.list("ops");

@@ -13,13 +13,15 @@ use crate::runtime::settings::BadRecords;
 use crate::runtime::shared::Holder;
 use crate::task::TaskScope;
 use crate::topology::ChangelogSource;
-use kappa_state::StoreId;
+use kappa_state::{StoreId, TailBound};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 const OFFSETS_DEADLINE: Duration = Duration::from_secs(1);
 const TAKEOVER_DEADLINE: Duration = Duration::from_secs(10);
+/// Less of a store would be written in too many small files.
+const TAIL_BYTES_MIN: u64 = 256 * 1024;
 pub(super) const RETRY_MS: i64 = 200;
 
 /// Whether the step may be tried again: the log was not reached, or two took the same transaction over at once.
@@ -168,7 +170,7 @@ impl Restorer {
             name: &self.jobs[at].name,
             partition: id.partition,
             state: &*self.state,
-            tail_bound: self.settings.tail_bound,
+            tail_bound: self.tail_bound(),
             cache_bytes_per_store: self.cache_bytes_per_store(),
         };
         let opened = self
@@ -250,9 +252,21 @@ impl Restorer {
         Ok(begins)
     }
 
-    pub(super) fn cache_bytes_per_store(&self) -> usize {
+    /// Stores of all tasks, at least one.
+    fn all_stores(&self) -> usize {
         let stores: usize = self.layout.sub_topologies.iter().map(|sub| sub.stores.len() * sub.tasks as usize).sum();
-        self.settings.cache_bytes / stores.max(1)
+        stores.max(1)
+    }
+
+    pub(super) fn cache_bytes_per_store(&self) -> usize {
+        self.settings.cache_bytes / self.all_stores()
+    }
+
+    /// A store's bound, so that all of them together keep to theirs.
+    fn tail_bound(&self) -> TailBound {
+        let bound = self.settings.tail_bound;
+        let share = (self.settings.tails_bytes / self.all_stores()) as u64;
+        TailBound { bytes: bound.bytes.min(share.max(TAIL_BYTES_MIN)), ..bound }
     }
 
     fn discard_outdated(&self, at: usize, changelogs: &[Changelog], targets: &[i64], now_ms: i64) -> Result<(), Error> {

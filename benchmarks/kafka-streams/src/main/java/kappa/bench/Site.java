@@ -34,7 +34,7 @@ final class Site {
     private static final Duration WINDOW = Duration.ofSeconds(10);
     private static final Duration SLIDE = Duration.ofSeconds(2);
     /** Repartitioned records of several partitions come mixed; none of them may count as late. */
-    private static final Duration GRACE = Duration.ofMinutes(10);
+    private static final Duration GRACE = Duration.ofHours(1);
     private static final Set<String> STATES = Set.of("OR", "ID", "CA");
     private static final long CATEGORY = 10;
     private static final Serde<Long> LONG = Serdes.Long();
