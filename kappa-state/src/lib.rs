@@ -14,6 +14,7 @@ mod directory;
 mod fault;
 mod held;
 mod memory;
+mod range;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 mod row;
@@ -28,6 +29,7 @@ pub use codec::{Codec, CodecError, CodecId};
 pub use directory::StateDirectory;
 pub use held::{Held, HeldCodec};
 pub use memory::MemoryBackend;
+pub use range::{is_empty_range, prefix_end};
 #[cfg(feature = "rocksdb")]
 pub use rocks::{MemoryBudget, RocksBackend, RocksOptions};
 pub use store::{

@@ -12,8 +12,8 @@ use std::mem;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::range::is_empty_range;
 use crate::store::Entries;
-use crate::store::is_empty_range;
 use crate::{Direction, KeyValueStore, Mark, StateBackend, StateError, StoreCursor, StoreId};
 
 type Range<'s> = btree_map::Range<'s, Box<[u8]>, Box<[u8]>>;

@@ -57,15 +57,6 @@ pub enum Direction {
     Backward,
 }
 
-/// Whether no key can lie between the bounds (also where they are the wrong way round).
-pub(crate) fn is_empty_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
-    match (from, to) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
-    }
-}
-
 /// A position in a scan. Borrows its store, so it can't outlive it, and the store can't be written
 /// while it lives.
 pub trait StoreCursor {

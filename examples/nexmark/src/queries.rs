@@ -13,6 +13,10 @@ use kappa_core::topology::{Topology, TopologyBuilder, TopologyError};
 
 pub use windows::{PROCESSING_WINDOW_MS, SESSION_GAP_MS};
 
+/// Records of several partitions and topics come mixed, one topic many minutes ahead of another where all is read from the beginning; none of
+/// them may count as late.
+const GRACE_MS: i64 = 3_600_000;
+
 /// The queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Query {

@@ -62,6 +62,16 @@ impl ParkingCommand {
         Self::DiscardKey { topic: topic.into(), key: ParkedBytes(key.into()) }
     }
 
+    /// The topic it is about; `None` where it is about all.
+    pub fn topic(&self) -> Option<&str> {
+        match self {
+            Self::Release { topic, .. } | Self::DiscardFirst { topic, .. } | Self::DiscardKey { topic, .. } => {
+                Some(topic)
+            }
+            Self::ReleaseAll {} => None,
+        }
+    }
+
     /// As the value of a control record.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a command holds nothing but strings")

@@ -138,17 +138,28 @@ impl ParkingTask {
 
     /// Takes a record of the control topic.
     fn take(&mut self, record: &SourceRecord<'_>) -> Result<(), StateError> {
-        let (topic, partition, offset) = (&self.parking.sources[self.control], self.partition, record.view.offset);
-        match ParkingCommand::from_bytes(record.view.value.unwrap_or_default()) {
+        let offset = record.view.offset;
+        match self.command(record.view.value.unwrap_or_default()) {
             Ok(command) => {
                 tracing::info!(task = self.task, offset, ?command, "parking command");
                 self.lot.add(Pending { done_until: Vec::new(), command })
             }
             Err(reason) => {
                 self.bad_commands += 1;
-                tracing::warn!(topic, partition, offset, reason, "parking command left out: it can't be read");
+                let (topic, partition) = (&self.parking.sources[self.control], self.partition);
+                tracing::warn!(topic, partition, offset, reason, "parking command left out");
                 Ok(())
             }
+        }
+    }
+
+    /// A command that this task can follow; else what is wrong with it.
+    fn command(&self, bytes: &[u8]) -> Result<ParkingCommand, String> {
+        let command = ParkingCommand::from_bytes(bytes).map_err(|error| format!("it can't be read: {error}"))?;
+        let sources = &self.parking.sources[..self.control];
+        match command.topic().filter(|topic| !sources.iter().any(|source| source == topic)) {
+            Some(topic) => Err(format!("nothing of {topic} is parked here: name one of {}", sources.join(", "))),
+            None => Ok(command),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Links;
 use super::store::encode_key;
 use crate::codec::SharedCodec;
 use crate::task::{GlobalTable, ProcessError};
-use kappa_state::{Direction, StateError};
+use kappa_state::{Direction, StateError, prefix_end};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -107,13 +107,8 @@ impl<'s, K: 'static, V: 'static> ProcessorGlobalStore<'s, K, V> {
     /// The entries whose keys' bytes begin with `prefix`, in the order of the keys' bytes.
     pub fn prefix(&mut self, prefix: impl AsRef<[u8]>) -> Result<Vec<(K, V)>, ProcessError> {
         let prefix = prefix.as_ref();
-        // The first key behind all that begin so; none where all bytes are the largest.
-        let behind = prefix.iter().rposition(|byte| *byte < u8::MAX).map(|last| {
-            let mut behind = prefix[..=last].to_vec();
-            behind[last] += 1;
-            behind
-        });
-        let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let end = prefix_end(prefix);
+        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         self.gather(Bound::Included(prefix), to, Direction::Forward)
     }
 

@@ -195,12 +195,8 @@ impl<'s, K: 'static, V: Send + 'static> ProcessorStore<'s, K, V> {
     where
         V: Clone,
     {
-        let prefix = prefix.as_ref();
         let (mut entries, mut undecodable) = (Vec::new(), None);
-        self.store.scan(Bound::Included(prefix), Bound::Unbounded, Direction::Forward, &mut |key, value, _| {
-            if !key.starts_with(prefix) {
-                return ControlFlow::Break(());
-            }
+        self.store.scan_prefix(prefix.as_ref(), &mut |key, value, _| {
             match self.key.codec.decode(key) {
                 Ok(key) => entries.push((key, value.clone())),
                 Err(error) => undecodable = Some(error),

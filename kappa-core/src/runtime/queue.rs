@@ -199,6 +199,36 @@ impl SourceQueue {
     }
 }
 
+/// How much may wait in the queues of a stream thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Records of one queue.
+    records: usize,
+    /// A queue's share of the bytes of all.
+    share: usize,
+    /// All of them together have reached their bytes, and half of them.
+    is_full: bool,
+    is_half_full: bool,
+}
+
+impl Room {
+    /// With so many records for each queue and bytes for all of these together.
+    pub(crate) fn of<'q>(records: usize, bytes_max: usize, queues: impl Iterator<Item = &'q SourceQueue>) -> Self {
+        let (count, bytes) = queues.fold((0, 0), |(count, bytes), queue| (count + 1, bytes + queue.bytes()));
+        let share = bytes_max / count.max(1);
+        Self { records, share, is_full: bytes >= bytes_max, is_half_full: bytes > bytes_max / 2 }
+    }
+
+    /// Whether reading of the queue is to be paused. One that is goes on when half of its room is free again; an empty queue never is
+    /// paused, so that a task that waits for a record of it does not wait for ever.
+    pub(crate) fn pauses(&self, queue: &SourceQueue) -> bool {
+        match queue.paused {
+            false => queue.len() >= self.records || (self.is_full && queue.bytes() > self.share),
+            true => queue.len() > self.records / 2 || (self.is_half_full && queue.bytes() > self.share / 2),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,5 +278,43 @@ mod tests {
         let mut queue = queue_of([7; 50].into_iter());
         queue.rewind();
         assert_eq!((queue.len(), queue.bytes()), (0, 0));
+    }
+
+    /// With room for 100 records each and 1,000 bytes together.
+    fn pauses(queues: &[SourceQueue]) -> Vec<bool> {
+        let room = Room::of(100, 1_000, queues.iter());
+        queues.iter().map(|queue| room.pauses(queue)).collect()
+    }
+
+    #[test]
+    fn a_queue_pauses_at_its_records_and_goes_on_at_half_of_them() {
+        let mut queues = [queue_of([1; 100].into_iter()), queue_of([1; 99].into_iter())];
+        assert_eq!(pauses(&queues), [true, false]);
+        queues[0].paused = true;
+        (0..49).for_each(|offset| queues[0].advance(offset, 0));
+        assert_eq!(pauses(&queues), [true, false], "51 wait");
+        queues[0].advance(49, 0);
+        assert_eq!(pauses(&queues), [false, false], "50 wait");
+    }
+
+    #[test]
+    fn where_all_bytes_are_taken_those_pause_that_have_more_than_their_share() {
+        // The share of each of four is 250.
+        let of = |lengths: [usize; 4]| lengths.map(|length| queue_of([length].into_iter()));
+        assert_eq!(pauses(&of([998, 1, 0, 0])), [false; 4], "999 in all: whoever needs it may have it");
+        assert_eq!(pauses(&of([700, 250, 251, 0])), [true, false, true, false]);
+        let mut queues = of([126, 125, 250, 0]);
+        queues.iter_mut().for_each(|queue| queue.paused = true);
+        assert_eq!(pauses(&queues), [true, false, true, false], "501 in all: half of a share is 125");
+        let mut queues = of([126, 124, 250, 0]);
+        queues.iter_mut().for_each(|queue| queue.paused = true);
+        assert_eq!(pauses(&queues), [false; 4], "500 in all");
+    }
+
+    #[test]
+    fn an_empty_queue_is_not_paused_whatever_the_others_hold() {
+        let mut queues = [queue_of([5_000].into_iter()), queue_of(std::iter::empty())];
+        queues[1].paused = true;
+        assert_eq!(pauses(&queues), [true, false]);
     }
 }

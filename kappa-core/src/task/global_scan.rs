@@ -1,7 +1,7 @@
 //! Ranges of a global table: what is in memory merged with the store behind.
 
 use super::globals::{Row, Rows, row};
-use kappa_state::{Direction, StateError};
+use kappa_state::{Direction, StateError, is_empty_range};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,7 +19,7 @@ pub(super) fn scan(
     direction: Direction,
 ) -> Result<Vec<Row>, StateError> {
     let mut found = Vec::new();
-    if is_empty(from, to) {
+    if is_empty_range(from, to) {
         return Ok(found);
     }
     let mut recent = recent(&rows.recent, from, to, direction).peekable();
@@ -54,14 +54,5 @@ fn recent<'r>(
     match direction {
         Direction::Forward => Box::new(range),
         Direction::Backward => Box::new(range.rev()),
-    }
-}
-
-/// Whether no key can lie between the ends.
-fn is_empty(from: End<'_>, to: End<'_>) -> bool {
-    match (from, to) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
     }
 }

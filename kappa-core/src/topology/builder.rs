@@ -1,6 +1,7 @@
 //! Building a topology, and what comes of it.
 
 use super::assembly::Assembly;
+use super::check::check;
 use super::graph::{Global, Graph, Kind, SharedGraph};
 use super::parking;
 use super::planner::{SubTopology, sub_topologies};
@@ -294,26 +295,6 @@ fn view(kind: &Kind) -> Option<String> {
         Kind::Sink { topic: TopicRef::View(name), .. } => Some(name.clone()),
         _ => None,
     }
-}
-
-fn check(graph: &Graph) -> Result<(), TopologyError> {
-    if graph.nodes.is_empty() {
-        return Err(TopologyError::Empty);
-    }
-    let stores = graph.stores.iter().filter(|store| store.needed).map(|store| &*store.name);
-    let mut names: Vec<&str> = stores.chain(graph.globals.iter().map(|global| &*global.name)).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(TopologyError::DuplicateName { what: "store", name: twice[0].to_owned() });
-    }
-    for node in &graph.nodes {
-        let ends_here = matches!(node.kind, Kind::Sink { .. }) || node.terminal;
-        let kept = node.stores.iter().any(|store| graph.stores[*store].needed);
-        if node.children.is_empty() && !ends_here && !kept {
-            return Err(TopologyError::Unsunk { operator: node.name.clone() });
-        }
-    }
-    Ok(())
 }
 
 /// What an application computes. Cheap to clone; shared by all threads.

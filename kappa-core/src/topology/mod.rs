@@ -6,6 +6,7 @@
 
 mod assembly;
 mod builder;
+mod check;
 mod describe;
 mod description;
 mod diff;

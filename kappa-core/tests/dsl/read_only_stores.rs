@@ -3,7 +3,7 @@
 
 use super::{AT_ONCE, Outcome, at};
 use kappa_core::codec::{i64_be, utf8};
-use kappa_core::dsl::Repartition;
+use kappa_core::dsl::{Repartition, Timestamps};
 use kappa_core::processor::{ConnectedStore, Processor, ProcessorContext, ReadOnlyHandle, StoreHandle};
 use kappa_core::record::Record;
 use kappa_core::runtime::BadRecords;
@@ -236,6 +236,7 @@ fn what_fails_in_a_topic_that_a_store_is_restored_from_is_not_parked() -> Outcom
     let rows = driver.input("rows", utf8(), utf8());
     rows.pipe("a", "fail", 1)?;
     rows.pipe("a", "x", 2)?;
+    assert_eq!(driver.store("rows", utf8(), utf8()).all()?, [("a".to_owned(), "x!".to_owned())]);
     driver.input("questions", utf8(), i64_be()).pipe("a", i64::from_be_bytes([0xff; 8]), 3)?;
     driver.input("questions", utf8(), utf8()).pipe("a", "?", 4)?;
     let parked = driver.parked()?;
@@ -245,4 +246,38 @@ fn what_fails_in_a_topic_that_a_store_is_restored_from_is_not_parked() -> Outcom
     driver.release("questions", "a")?;
     assert_eq!(driver.output("answers", utf8(), utf8()).read_all()?, [at("a", Some("x! at 2 of 1".to_owned()), 4)]);
     Ok(())
+}
+
+/// What parks stands around the task: what restores and reads such stores must go through it.
+#[test]
+fn a_topology_that_parks_restores_them_as_others_do() -> Outcome {
+    let mut app = Topology::builder();
+    app.park_failed_keys();
+    let store = app.read_only_store("names", "people", utf8(), utf8());
+    looked_into(&mut app, &store);
+    let options = TestOptions { bad_records: BadRecords::Skip, ..AT_ONCE };
+    let driver = TestDriver::with_options(&app.build()?, options)?;
+    driver.input("people", utf8(), utf8()).pipe("a", "Ann", 1)?;
+    driver.input("people", utf8(), i64_be()).pipe("b", i64::from_be_bytes([0xff; 8]), 2)?;
+    let rows = [("a".to_owned(), "Ann".to_owned(), 1)];
+    assert_eq!(driver.store("names", utf8(), utf8()).rows()?, rows, "b is no text");
+    driver.move_task("names-0")?;
+    assert_eq!(driver.store("names", utf8(), utf8()).rows()?, rows);
+    driver.input("questions", utf8(), utf8()).pipe("a", "?", 3)?;
+    assert_eq!(driver.output("answers", utf8(), utf8()).read_all()?, [at("a", Some("Ann at 1 of 1".to_owned()), 3)]);
+    Ok(())
+}
+
+/// A restore sees the records' own times only.
+#[test]
+fn a_topic_whose_times_are_extracted_makes_no_read_only_store() {
+    let mut app = Topology::builder();
+    app.stream("rows", utf8(), utf8()).with_timestamps(Timestamps::wall_clock()).to("copy");
+    let store = app.read_only_store("names", "rows", utf8(), utf8());
+    looked_into(&mut app, &store);
+    let error = app.build().unwrap_err().to_string();
+    assert!(
+        error.contains("rows.source: read-only store names") && error.contains("without with_timestamps()"),
+        "{error}"
+    );
 }

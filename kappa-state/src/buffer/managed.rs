@@ -1,10 +1,11 @@
 //! What the runtime sees of a buffered store: commit, abort, writing the tail, restore.
 
-use std::mem;
 use std::ops::Bound;
+use std::{iter, mem};
 
 use super::BufferedStore;
 use super::filter::{Filter, Knowledge};
+use super::prefix::prefix_hash;
 use super::restoring::Restoring;
 use super::rows::Rows;
 use crate::{Direction, Layer, ManagedStore, Mark, RestoringBytes, StateError, StoreId};
@@ -57,28 +58,23 @@ impl<V: 'static> BufferedStore<V> {
     /// Takes the keys of the next part of the store into the filter, where it does not know them and that would help.
     fn walk(&mut self) -> Result<(), StateError> {
         let bytes_max = self.filter_bound();
+        let (cells, prefix_len) = (&self.cells, self.prefix_len);
+        let hashes = |key: &[u8]| iter::once(cells.hash(key)).chain(prefix_hash(cells, prefix_len, key));
         if matches!(self.filter, Knowledge::Nothing { in_vain } if in_vain >= WALK_AFTER) {
             self.filter = Knowledge::Some { filter: Filter::default(), walked: Vec::new() };
             for (_, key, _) in self.staged.iter().chain(self.tail.rows.iter()) {
-                self.filter.add(self.cells.hash(key), bytes_max);
-                if let Some(prefix_len) = self.prefix_len {
-                    self.filter.add(self.cells.hash(&key[..prefix_len(key)]), bytes_max);
-                }
+                hashes(key).for_each(|hash| self.filter.add(hash, bytes_max));
             }
         }
         let Knowledge::Some { filter, walked } = &mut self.filter else { return Ok(()) };
         // The empty key comes before all others, and is not walked over: it is taken as there.
-        let hash_of = |key: &[u8]| self.cells.hash(key);
-        let mut fits = filter.add(hash_of(&[]), bytes_max);
+        let mut fits = filter.add(cells.hash(&[]), bytes_max);
         let mut left = WALK_KEYS;
         let mut cursor = self.store.scan(Bound::Excluded(walked), Bound::Unbounded, Direction::Forward)?;
         let mut last = Vec::new();
         while left > 0 && fits {
             let Some((key, _)) = cursor.next()? else { break };
-            fits = filter.add(hash_of(key), bytes_max);
-            if let Some(prefix_len) = self.prefix_len {
-                fits &= filter.add(hash_of(&key[..prefix_len(key)]), bytes_max);
-            }
+            fits = hashes(key).all(|hash| filter.add(hash, bytes_max));
             last.clear();
             last.extend_from_slice(key);
             left -= 1;

@@ -5,9 +5,16 @@
 
 use std::ops::Bound;
 
+use super::cell::Cells;
 use super::filter::Knowledge;
 use super::{BufferedStore, Visit};
+use crate::range::prefix_end;
 use crate::{Direction, StateError};
+
+/// The hash of a key's prefix, where the store has prefixes: what the filter is given beside the key's own.
+pub(super) fn prefix_hash<V>(cells: &Cells<V>, prefix_len: Option<PrefixLen>, key: &[u8]) -> Option<u64> {
+    prefix_len.map(|prefix_len| cells.hash(&key[..prefix_len(key)]))
+}
 
 /// How many bytes at the beginning of a key are the prefix by which it is looked for; no more than the key has.
 pub type PrefixLen = fn(&[u8]) -> usize;
@@ -19,12 +26,6 @@ impl<V: 'static> BufferedStore<V> {
         self
     }
 
-    /// The hash of a key's prefix, where the store has prefixes.
-    pub(super) fn prefix_hash(&self, key: &[u8]) -> Option<u64> {
-        let prefix_len = self.prefix_len?;
-        Some(self.cells.hash(&key[..prefix_len(key)]))
-    }
-
     /// Visits the values of all keys that begin with `prefix`, in key order, with their timestamps, until `visit` breaks. Where the
     /// store has prefixes, `prefix` must be one of them.
     pub fn scan_prefix(&mut self, prefix: &[u8], visit: &mut Visit<'_, V>) -> Result<(), StateError> {
@@ -32,7 +33,7 @@ impl<V: 'static> BufferedStore<V> {
             (Some(_), Knowledge::All(filter)) => filter.may_have(self.cells.hash(prefix)),
             _ => true,
         };
-        let end = successor(prefix);
+        let end = prefix_end(prefix);
         let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut any = false;
         self.scan_from(Bound::Included(prefix), to, Direction::Forward, behind, &mut |key, value, timestamp_ms| {
@@ -43,26 +44,5 @@ impl<V: 'static> BufferedStore<V> {
             *in_vain = in_vain.saturating_add(1);
         }
         Ok(())
-    }
-}
-
-/// The first key after all that begin with `prefix`; `None` where there is no such key.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
-    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix[..=kept].to_vec();
-    end[kept] += 1;
-    Some(end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_comes_after_all_keys_with_a_prefix() {
-        assert_eq!(successor(&[1, 2]), Some(vec![1, 3]));
-        assert_eq!(successor(&[1, 255, 255]), Some(vec![2]));
-        assert_eq!(successor(&[255, 255]), None);
-        assert_eq!(successor(&[]), None);
     }
 }

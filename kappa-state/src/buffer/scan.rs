@@ -6,8 +6,8 @@ use std::ops::{Bound, ControlFlow};
 
 use super::BufferedStore;
 use super::cell::Current;
+use crate::range::is_empty_range;
 use crate::row::decode_row;
-use crate::store::is_empty_range;
 use crate::{Direction, StateError, StoreCursor};
 
 /// What a scan calls with key, value and timestamp.

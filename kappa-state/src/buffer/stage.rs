@@ -4,6 +4,7 @@ use std::mem;
 
 use super::BufferedStore;
 use super::cell::{Current, Last};
+use super::prefix::prefix_hash;
 use crate::row::{TIMESTAMP_BYTES, decode_row};
 use crate::{Change, StateError};
 
@@ -111,9 +112,8 @@ impl<V: 'static> BufferedStore<V> {
             return self.cells.make_clean(index, 0, Last::Absent, None);
         }
         if cell.last != Last::Present {
-            let prefix = self.prefix_hash(&cell.key);
             self.filter.add(cell.hash, filter_bound);
-            if let Some(prefix) = prefix {
+            if let Some(prefix) = prefix_hash(&self.cells, self.prefix_len, &cell.key) {
                 self.filter.add(prefix, filter_bound);
             }
         }

@@ -12,7 +12,7 @@ use super::cursor::Cursor;
 use super::handle::Family;
 use super::{DATA, MARK_KEY, rocks_error};
 use crate::fault::{self, Point};
-use crate::store::is_empty_range;
+use crate::range::is_empty_range;
 use crate::{Direction, Entries, KeyValueStore, Mark, PrepareLayer, PreparedLayer, StateError, StoreCursor, StoreId};
 
 /// Keys up to this length are looked up without an allocation.

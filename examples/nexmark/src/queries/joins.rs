@@ -1,14 +1,12 @@
 //! Queries on persons and auctions.
 
-use super::Site;
+use super::{GRACE_MS, Site};
 use crate::events::{Auction, Person};
 use crate::results::{LocalItem, NewSeller};
 use kappa_core::codec::{i64_be, json};
 use kappa_core::dsl::JoinWindows;
 
 const WINDOW_MS: i64 = 10_000;
-/// Repartitioned records of several partitions come mixed; none of them may count as late.
-const GRACE_MS: i64 = 3_600_000;
 
 pub(super) fn local_items(site: &mut Site<'_>, output: &str) {
     let local = |state: &str| ["OR", "ID", "CA"].contains(&state);

@@ -1,6 +1,6 @@
 //! Queries on bids in windows and sessions.
 
-use super::Site;
+use super::{GRACE_MS, Site};
 use crate::results::{BidCount, HotItem, TopBid};
 use kappa_core::codec::{bytes, i64_be, json};
 use kappa_core::dsl::{KTable, Timestamps};
@@ -13,8 +13,6 @@ const SLIDE_MS: i64 = 2_000;
 pub const SESSION_GAP_MS: i64 = 500;
 /// Windows of the wall clock.
 pub const PROCESSING_WINDOW_MS: i64 = 10_000;
-/// Bids of several partitions come mixed behind a change of key; none of them may count as late.
-const GRACE_MS: i64 = 3_600_000;
 
 pub(super) fn hot_items(site: &mut Site<'_>, output: &str) {
     site.bids()

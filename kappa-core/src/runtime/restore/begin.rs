@@ -262,11 +262,8 @@ impl Restorer {
         self.settings.cache_bytes / self.all_stores()
     }
 
-    /// A store's bound, so that all of them together keep to theirs.
     fn tail_bound(&self) -> TailBound {
-        let bound = self.settings.tail_bound;
-        let share = (self.settings.tails_bytes / self.all_stores()) as u64;
-        TailBound { bytes: bound.bytes.min(share.max(TAIL_BYTES_MIN)), ..bound }
+        share(self.settings.tail_bound, self.settings.tails_bytes, self.all_stores())
     }
 
     fn discard_outdated(&self, at: usize, changelogs: &[Changelog], targets: &[i64], now_ms: i64) -> Result<(), Error> {
@@ -277,5 +274,28 @@ impl Restorer {
             discard_outdated(&*self.state, &id, *target, self.settings.state_age_max_ms, now_ms)?;
         }
         Ok(())
+    }
+}
+
+/// A store's bound, so that all of so many together keep to theirs.
+fn share(bound: TailBound, tails_bytes: usize, stores: usize) -> TailBound {
+    let share = (tails_bytes / stores) as u64;
+    TailBound { bytes: bound.bytes.min(share.max(TAIL_BYTES_MIN)), ..bound }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_share_what_may_wait_in_memory() {
+        const MIB: usize = 1 << 20;
+        let bytes = |stores| share(TailBound::default(), 64 * MIB, stores).bytes;
+        assert_eq!(bytes(1), 16 << 20, "no more than a store's own bound");
+        assert_eq!(bytes(4), 16 << 20);
+        assert_eq!(bytes(16), 4 << 20);
+        assert_eq!(bytes(10_000), 256 << 10, "no less than makes a file worth while");
+        let small = TailBound { bytes: 1_000, ..TailBound::default() };
+        assert_eq!(share(small, 64 * MIB, 16), small, "what the user has set lower stays");
     }
 }

@@ -16,7 +16,7 @@ use self::appender::Appender;
 use super::bad_record::{DeadLetters, Policies};
 use super::commit::Commit;
 use super::layout::AppLayout;
-use super::queue::SourceQueue;
+use super::queue::{Room, SourceQueue};
 use super::rules::Rule;
 use super::settings::{Guarantee, Settings};
 use super::shared::Shared;
@@ -247,20 +247,15 @@ impl Worker {
 
     /// Stops delivery of partitions that have enough waiting, and resumes those that have room again.
     fn apply_back_pressure(&mut self) -> Result<(), Error> {
-        let (limit, limit_bytes) = (self.settings.buffered_records, self.settings.buffered_bytes);
         let queues = || self.tasks.values().flat_map(|task| &task.sources).map(|(_, queue)| queue);
-        let (count, bytes) = queues().fold((0, 0), |(count, bytes), queue| (count + 1, bytes + queue.bytes()));
-        let share = limit_bytes / count.max(1);
+        let Settings { buffered_records, buffered_bytes, .. } = *self.settings;
+        let room = Room::of(buffered_records, buffered_bytes, queues());
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (_, queue) in self.tasks.values_mut().flat_map(|task| &mut task.sources) {
-            let is_full = queue.len() >= limit || (bytes >= limit_bytes && queue.bytes() > share);
-            let has_room = queue.len() <= limit / 2 && (bytes <= limit_bytes / 2 || queue.bytes() <= share / 2);
-            if !queue.paused && is_full {
-                queue.paused = true;
-                pause.push(queue.token);
-            } else if queue.paused && has_room {
-                queue.paused = false;
-                resume.push(queue.token);
+            let paused = room.pauses(queue);
+            if paused != queue.paused {
+                queue.paused = paused;
+                if paused { &mut pause } else { &mut resume }.push(queue.token);
             }
         }
         if !pause.is_empty() {
