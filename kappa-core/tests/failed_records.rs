@@ -1,12 +1,11 @@
 //! Records whose processing fails are left out whole, exactly once, and can be found in the dead-letter topic.
 
+mod embedded_support;
+
+use embedded_support::{Found, feed, log_with, read};
 use kappa_core::codec::{i64_be, utf8};
 use kappa_core::dsl::{AsyncOptions, CallError};
-use kappa_core::log::embedded::EmbeddedLog;
-use kappa_core::log::{
-    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, SharedLog, Start,
-    TopicPartition, TopicSpec,
-};
+use kappa_core::log::SharedLog;
 use kappa_core::processor::{Processor, ProcessorContext};
 use kappa_core::record::Record;
 use kappa_core::runtime::BadRecords;
@@ -59,73 +58,14 @@ fn topology(asynchronous: bool) -> Topology {
     app.build().expect("a topology")
 }
 
-fn log_with_topics() -> SharedLog {
-    let log = EmbeddedLog::new();
-    for name in ["in", "out", "counted", "letters"] {
-        let (name, cleanup, settings) = (name.to_owned(), CleanupPolicy::Delete, vec![]);
-        let spec = TopicSpec { name, partitions: 1, replication_factor: None, cleanup, settings };
-        kappa_core::log::Log::topics(&log).and_then(|mut topics| topics.create(&spec)).expect("created");
-    }
-    Arc::new(log)
-}
-
-fn feed(log: &SharedLog) {
-    let mut client = log
-        .append(AppendOptions {
-            client_id: "feeder".into(),
-            transactional_id: None,
-            transaction_timeout: Duration::from_secs(10),
-            linger: Duration::ZERO,
-            buffer_bytes: 1 << 20,
-        })
-        .expect("appender");
-    let topic = client.topic("in", false).expect("topic");
-    let mut batch = AppendBatch::default();
-    for value in 0..RECORDS {
-        let key = format!("k{}", value % KEYS);
-        batch.push(topic, 0, value, Some(key.as_bytes()), Some(&value.to_be_bytes()), Headers::empty());
-    }
-    client.append(&batch).expect("appended");
-    client.flush(Duration::from_secs(5)).expect("flushed");
-}
-
-/// Key, value, headers of all committed records of a topic.
-fn read(log: &SharedLog, topic: &str) -> Vec<(String, i64, Headers)> {
-    let options = FetchOptions {
-        client_id: "check".into(),
-        isolation: Isolation::ReadCommitted,
-        buffer_bytes: 1 << 20,
-        wait_max: Duration::from_millis(20),
-        ahead_records: 10_000,
-    };
-    let mut fetch = log.fetch(options).expect("fetch");
-    let partition = TopicPartition::new(topic, 0);
-    fetch.assign(&[Assignment { partition, start: Start::Earliest, token: 0 }]).expect("assigned");
-    let mut found = Vec::new();
-    loop {
-        let polled = fetch.poll(10_000, Duration::from_millis(100)).expect("polled");
-        if let Some(batch) = polled.batch {
-            for index in 0..batch.len() {
-                let record = batch.record(index);
-                let key = String::from_utf8_lossy(record.key.expect("a key")).into_owned();
-                let value = i64::from_be_bytes(record.value.expect("a value").try_into().expect("8 bytes"));
-                found.push((key, value, batch.headers(index)));
-            }
-        }
-        if !polled.ends.is_empty() {
-            return found;
-        }
-    }
-}
-
 fn settings(failed_records: BadRecords) -> Settings {
     Settings { commit_interval_ms: 20, failed_records, ..Settings::default() }
 }
 
 /// Runs until all good records are out; gives back the log.
 fn run(topology: Topology, failed_records: BadRecords) -> SharedLog {
-    let log = log_with_topics();
-    feed(&log);
+    let log = log_with(&["in", "out", "counted", "letters"]);
+    feed(&log, "in", 0..RECORDS, KEYS);
     let app = App::new("picky", Version(1), topology).expect("named");
     let running = Runtime::new(Arc::clone(&log), settings(failed_records)).start(&app).expect("started");
     let good = (0..RECORDS).filter(|value| !fails(*value)).count();
@@ -141,25 +81,27 @@ fn run(topology: Topology, failed_records: BadRecords) -> SharedLog {
 /// Everything is there once, but what failed.
 fn check(log: &SharedLog) {
     let good: Vec<i64> = (0..RECORDS).filter(|value| !fails(*value)).collect();
-    let mut out: Vec<i64> = read(log, "out").into_iter().map(|(_, value, _)| value).collect();
+    let mut out: Vec<i64> = read(log, "out").iter().map(Found::number).collect();
     out.sort_unstable();
     assert_eq!(out, good);
     let mut expected = BTreeMap::new();
     good.iter().for_each(|value| *expected.entry(format!("k{}", value % KEYS)).or_insert(0) += 1);
-    let counted: BTreeMap<String, i64> = read(log, "counted").into_iter().map(|(key, count, _)| (key, count)).collect();
+    let counted: BTreeMap<String, i64> =
+        read(log, "counted").into_iter().map(|found| (found.key.clone(), found.number())).collect();
     assert_eq!(counted, expected, "what a failed record had counted is taken back");
 }
 
 fn check_letters(log: &SharedLog) {
     let failed: Vec<i64> = (0..RECORDS).filter(|value| fails(*value)).collect();
     let letters = read(log, "letters");
-    assert_eq!(letters.iter().map(|(_, value, _)| *value).collect::<Vec<_>>(), failed);
-    for (key, value, headers) in &letters {
+    assert_eq!(letters.iter().map(Found::number).collect::<Vec<_>>(), failed);
+    for found in &letters {
+        let (value, headers) = (found.number(), &found.headers);
         let header = |name: &str| {
             let value = headers.last(name).and_then(|header| header.value.clone()).expect("a header");
             String::from_utf8(value.to_vec()).expect("text")
         };
-        assert_eq!(*key, format!("k{}", value % KEYS));
+        assert_eq!(found.key, format!("k{}", value % KEYS));
         assert_eq!(header("__streams.errors.exception"), "kappa.FailedRecord");
         assert!(header("__streams.errors.message").contains(&format!("{value} is not to my taste")));
         assert_eq!(header("__streams.errors.topic"), "in");
@@ -191,8 +133,8 @@ fn a_record_whose_call_fails_is_left_out_of_a_new_transaction() {
 #[test]
 fn by_default_the_application_stops_with_an_error_that_names_the_record() {
     for asynchronous in [false, true] {
-        let log = log_with_topics();
-        feed(&log);
+        let log = log_with(&["in", "out", "counted", "letters"]);
+        feed(&log, "in", 0..RECORDS, KEYS);
         let app = App::new("picky", Version(1), topology(asynchronous)).expect("named");
         let running = Runtime::new(Arc::clone(&log), settings(BadRecords::Fail)).start(&app).expect("started");
         let until = Instant::now() + Duration::from_secs(30);
@@ -207,6 +149,6 @@ fn by_default_the_application_stops_with_an_error_that_names_the_record() {
             }
             other => panic!("{other:?}"),
         }
-        assert!(read(&log, "out").iter().all(|(_, value, _)| *value < 3), "nothing of the failed transaction is out");
+        assert!(read(&log, "out").iter().all(|found| found.number() < 3), "nothing of the failed transaction is out");
     }
 }

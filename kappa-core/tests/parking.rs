@@ -1,13 +1,12 @@
 //! Parking through the whole runtime: failed records and those behind them wait, through restarts, until they are released by
 //! records of the control topic; nothing is lost or doubled and the order of each key survives.
 
+mod embedded_support;
+
+use embedded_support::{append, feed, log_with, read};
 use kappa_core::codec::{i64_be, utf8};
 use kappa_core::dsl::{AsyncOptions, CallError};
-use kappa_core::log::embedded::EmbeddedLog;
-use kappa_core::log::{
-    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, SharedLog, Start,
-    TopicPartition, TopicSpec,
-};
+use kappa_core::log::SharedLog;
 use kappa_core::parking::{ParkedKey, ParkingCommand, read_parked, send_commands};
 use kappa_core::processor::{Processor, ProcessorContext};
 use kappa_core::record::Record;
@@ -73,78 +72,15 @@ fn topology(picky: &Picky, asynchronous: bool) -> Topology {
     app.build().expect("a topology")
 }
 
-fn log_with_topics() -> SharedLog {
-    let log = EmbeddedLog::new();
-    for name in ["in", "out", "counted"] {
-        let (name, cleanup, settings) = (name.to_owned(), CleanupPolicy::Delete, vec![]);
-        let spec = TopicSpec { name, partitions: 1, replication_factor: None, cleanup, settings };
-        kappa_core::log::Log::topics(&log).and_then(|mut topics| topics.create(&spec)).expect("created");
-    }
-    Arc::new(log)
-}
-
-fn append(log: &SharedLog, topic: &str, records: impl Iterator<Item = (Option<String>, Vec<u8>, i64)>) {
-    let mut client = log
-        .append(AppendOptions {
-            client_id: "feeder".into(),
-            transactional_id: None,
-            transaction_timeout: Duration::from_secs(10),
-            linger: Duration::ZERO,
-            buffer_bytes: 1 << 20,
-        })
-        .expect("appender");
-    let topic = client.topic(topic, false).expect("topic");
-    let mut batch = AppendBatch::default();
-    for (key, value, timestamp_ms) in records {
-        let key = key.as_ref().map(String::as_bytes);
-        batch.push(topic, 0, timestamp_ms, key, Some(&value), Headers::empty());
-    }
-    client.append(&batch).expect("appended");
-    client.flush(Duration::from_secs(5)).expect("flushed");
-}
-
-fn feed(log: &SharedLog, values: std::ops::Range<i64>) {
-    let record = |value: i64| (Some(format!("k{}", value % KEYS)), value.to_be_bytes().to_vec(), value);
-    append(log, "in", values.map(record));
-}
-
 fn command(log: &SharedLog, command: &ParkingCommand) {
     send_commands(log, CONTROL, &[(0, command.clone())], DEADLINE).expect("sent");
-}
-
-/// Key and value of all committed records of a topic.
-fn read(log: &SharedLog, topic: &str) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-    let options = FetchOptions {
-        client_id: "check".into(),
-        isolation: Isolation::ReadCommitted,
-        buffer_bytes: 1 << 20,
-        wait_max: Duration::from_millis(20),
-        ahead_records: 10_000,
-    };
-    let mut fetch = log.fetch(options).expect("fetch");
-    let partition = TopicPartition::new(topic, 0);
-    fetch.assign(&[Assignment { partition, start: Start::Earliest, token: 0 }]).expect("assigned");
-    let mut found = Vec::new();
-    loop {
-        let polled = fetch.poll(10_000, Duration::from_millis(100)).expect("polled");
-        if let Some(batch) = polled.batch {
-            for index in 0..batch.len() {
-                let record = batch.record(index);
-                found.push((record.key.expect("a key").to_vec(), record.value.map(<[u8]>::to_vec)));
-            }
-        }
-        if !polled.ends.is_empty() {
-            return found;
-        }
-    }
 }
 
 /// For each key the values that are out, in their order.
 fn out(log: &SharedLog) -> BTreeMap<String, Vec<i64>> {
     let mut out: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for (key, value) in read(log, "out") {
-        let value = i64::from_be_bytes(value.expect("a value").try_into().expect("8 bytes"));
-        out.entry(String::from_utf8(key).expect("text")).or_default().push(value);
+    for found in read(log, "out") {
+        out.entry(found.key.clone()).or_default().push(found.number());
     }
     out
 }
@@ -173,9 +109,9 @@ fn wait_until(running: &RunningApp, what: &str, mut done: impl FnMut() -> bool) 
 }
 
 fn check(asynchronous: bool) {
-    let log = log_with_topics();
+    let log = log_with(&["in", "out", "counted"]);
     let picky = Picky::default();
-    feed(&log, 0..RECORDS / 2);
+    feed(&log, "in", 0..RECORDS / 2, KEYS);
     let stop = |running: RunningApp| running.stop(Duration::from_secs(10)).expect("stopped");
     let free: Vec<i64> = (0..KEYS).filter(|key| key % 3 != 1).collect();
 
@@ -187,7 +123,7 @@ fn check(asynchronous: bool) {
     stop(running);
 
     // Another process, with nothing of the state.
-    feed(&log, RECORDS / 2..RECORDS);
+    feed(&log, "in", RECORDS / 2..RECORDS, KEYS);
     let running = start(&log, topology(&picky, asynchronous));
     let behind = |key: i64, first: i64| values_of(key).iter().filter(|value| **value >= first).count() as u64;
     // By hand: of the numbers from 100 on that end in 3, the first with remainder 1 by 7 is 113, with remainder 4 it is 123.
@@ -218,11 +154,10 @@ fn check(asynchronous: bool) {
     assert_eq!(seen(), []);
     let all: BTreeMap<String, Vec<i64>> = (0..KEYS).map(|key| (format!("k{key}"), values_of(key))).collect();
     assert_eq!(out(&log), all, "everything, once, in the order of each key");
-    let counted: BTreeMap<Vec<u8>, Option<Vec<u8>>> = read(&log, "counted").into_iter().collect();
-    for key in 0..KEYS {
-        let count = (values_of(key).len() as i64).to_be_bytes().to_vec();
-        assert_eq!(counted.get(format!("k{key}").as_bytes()), Some(&Some(count)), "k{key}");
-    }
+    let counted: BTreeMap<String, i64> =
+        read(&log, "counted").into_iter().map(|found| (found.key.clone(), found.number())).collect();
+    let counts: BTreeMap<String, i64> = all.iter().map(|(key, values)| (key.clone(), values.len() as i64)).collect();
+    assert_eq!(counted, counts);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Time that goes on by the clock, through the whole runtime: what it lets out is committed once, and outlives a restart.
 
+mod embedded_support;
+
+use embedded_support::{append, log_with, read};
 use kappa_core::codec::{i64_be, utf8};
-use kappa_core::log::embedded::EmbeddedLog;
-use kappa_core::log::{
-    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, SharedLog, Start,
-    TopicPartition, TopicSpec,
-};
+use kappa_core::log::SharedLog;
 use kappa_core::runtime::RunningApp;
 use kappa_core::topology::Topology;
 use kappa_core::window::{TimeWindows, Windowed};
@@ -31,58 +30,13 @@ fn topology() -> Topology {
     app.build().expect("a topology")
 }
 
-fn log_with_topics() -> SharedLog {
-    let log = EmbeddedLog::new();
-    for name in ["in", "out"] {
-        let (name, cleanup, settings) = (name.to_owned(), CleanupPolicy::Delete, vec![]);
-        let spec = TopicSpec { name, partitions: 1, replication_factor: None, cleanup, settings };
-        kappa_core::log::Log::topics(&log).and_then(|mut topics| topics.create(&spec)).expect("created");
-    }
-    Arc::new(log)
-}
-
 fn feed(log: &SharedLog, key: &str, timestamp_ms: i64) {
-    let options = AppendOptions {
-        client_id: "feeder".into(),
-        transactional_id: None,
-        transaction_timeout: Duration::from_secs(10),
-        linger: Duration::ZERO,
-        buffer_bytes: 1 << 20,
-    };
-    let mut client = log.append(options).expect("appender");
-    let topic = client.topic("in", false).expect("topic");
-    let mut batch = AppendBatch::default();
-    batch.push(topic, 0, timestamp_ms, Some(key.as_bytes()), Some(b"v"), Headers::empty());
-    client.append(&batch).expect("appended");
-    client.flush(Duration::from_secs(5)).expect("flushed");
+    append(log, "in", std::iter::once((Some(key.to_owned()), b"v".to_vec(), timestamp_ms)));
 }
 
 /// Keys and values of all committed records of the output.
 fn read_out(log: &SharedLog) -> Vec<(String, i64)> {
-    let options = FetchOptions {
-        client_id: "check".into(),
-        isolation: Isolation::ReadCommitted,
-        buffer_bytes: 1 << 20,
-        wait_max: Duration::from_millis(20),
-        ahead_records: 10_000,
-    };
-    let mut fetch = log.fetch(options).expect("fetch");
-    let partition = TopicPartition::new("out", 0);
-    fetch.assign(&[Assignment { partition, start: Start::Earliest, token: 0 }]).expect("assigned");
-    let mut found = Vec::new();
-    loop {
-        let polled = fetch.poll(10_000, Duration::from_millis(100)).expect("polled");
-        if let Some(batch) = polled.batch {
-            for index in 0..batch.len() {
-                let record = batch.record(index);
-                let key = String::from_utf8_lossy(record.key.expect("a key")).into_owned();
-                found.push((key, i64::from_be_bytes(record.value.expect("a value").try_into().expect("8 bytes"))));
-            }
-        }
-        if !polled.ends.is_empty() {
-            return found;
-        }
-    }
+    read(log, "out").into_iter().map(|found| (found.key.clone(), found.number())).collect()
 }
 
 fn wait_for(log: &SharedLog, count: usize) -> Vec<(String, i64)> {
@@ -103,7 +57,7 @@ fn commits(running: &RunningApp) -> u64 {
 
 #[test]
 fn windows_of_quiet_inputs_come_out_once_and_then_nothing_is_committed() {
-    let log = log_with_topics();
+    let log = log_with(&["in", "out"]);
     let settings = Settings { stream_threads: 1, commit_interval_ms: 20, ..Settings::default() };
     let app = App::new("quiet", Version(1), topology()).expect("named");
     let runtime = Runtime::new(Arc::clone(&log), settings);

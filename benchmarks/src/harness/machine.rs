@@ -36,6 +36,12 @@ impl Machine {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| text.trim().to_owned()),
         }
     }
+
+    /// Another one.
+    #[cfg(test)]
+    pub(super) fn with_kernel(self, kernel: &str) -> Self {
+        Self { kernel: Some(kernel.to_owned()), ..self }
+    }
 }
 
 /// Of the last minute.

@@ -44,7 +44,7 @@ const HEAD: &str = "\
 
 Written by `cargo xtask bench --write-results`; how it is measured: [README.md](README.md). CPU-s are CPU seconds of the
 application's process, user and system, all threads, per million input records. Medians; minimum and maximum in
-brackets. ✓ and ✗: whether the aim is met.
+brackets. ✓ and ✗: whether the aim is met. Cells that were taken on another machine say so at the end, and are to be compared within themselves only.
 ";
 
 fn line(page: &mut String, text: impl AsRef<str>) {
@@ -293,8 +293,8 @@ const REASONS: [(&str, &str); 2] = [
 
 fn when(page: &mut String, results: &Results) {
     line(page, "\n## When\n");
-    line(page, "| cell | system | taken | load average | runs |");
-    line(page, "|---|---|---|---|---|");
+    line(page, "| cell | system | taken | load average | runs | machine, where it was another |");
+    line(page, "|---|---|---|---|---|---|");
     for row in &results.rows {
         let failed = if row.failures.is_empty() { "" } else { " (some failed)" };
         let mut load = String::new();
@@ -302,7 +302,10 @@ fn when(page: &mut String, results: &Results) {
             Some(spread) => write!(load, "{spread}"),
             None => write!(load, "–"),
         };
-        line(page, format!("| {} | {} | {} | {load} | {}{failed} |", row.cell, row.system, row.taken, row.runs));
+        let machine = row.machine.as_ref().filter(|machine| **machine != results.machine);
+        let machine = machine.map_or_else(String::new, super::machine::Machine::words);
+        let Row { cell, system, taken, runs, .. } = row;
+        line(page, format!("| {cell} | {system} | {taken} | {load} | {runs}{failed} | {machine} |"));
     }
     for row in results.rows.iter().filter(|row| !row.failures.is_empty()) {
         for failure in &row.failures {
@@ -346,6 +349,17 @@ mod tests {
         }
         results.rows = vec![kappa, streams, latency, growth];
         results
+    }
+
+    #[test]
+    fn a_row_of_another_machine_says_so() {
+        let mut results = results();
+        assert!(!markdown(&results, &[]).contains("Linux other"));
+        let other = results.machine.clone().with_kernel("other");
+        results.rows[0].machine = Some(other);
+        let page = markdown(&results, &[]);
+        let told = |start: &str| page.lines().any(|line| line.starts_with(start) && line.ends_with("Linux other |"));
+        assert!(told("| q0-json | kappa |") && !told("| q0-json | kafka-streams |"), "{page}");
     }
 
     #[test]

@@ -55,6 +55,9 @@ impl Results {
     #[must_use]
     pub fn merged(self, newer: Self) -> Self {
         let mut rows = self.rows;
+        for row in &mut rows {
+            row.machine.get_or_insert_with(|| self.machine.clone());
+        }
         for row in newer.rows {
             match rows.iter_mut().find(|old| old.cell == row.cell && old.system == row.system) {
                 Some(old) => *old = row,
@@ -100,6 +103,16 @@ mod tests {
         let found: Vec<_> = merged.rows.iter().map(|row| (row.cell.as_str(), row.system, row.runs)).collect();
         assert_eq!(found, [("q0", System::Kappa, 1), ("q2", System::Pipe, 5), ("q2", System::Kappa, 5)]);
         assert_eq!(merged.java.as_deref(), Some("17"));
+    }
+
+    #[test]
+    fn older_rows_keep_their_machine() {
+        let machine = |kernel| Machine::this().with_kernel(kernel);
+        let mut older = Results { machine: machine("1"), ..results(&[("q0", System::Kappa, 1)]) };
+        older.rows[0].machine = None;
+        let newer = Results { machine: machine("2"), ..results(&[("q2", System::Kappa, 1)]) };
+        let merged = older.merged(newer);
+        assert_eq!((merged.rows[0].machine.clone(), merged.machine), (Some(machine("1")), machine("2")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::System;
 use super::figures::Spread;
+use super::machine::Machine;
 use crate::stats::Cost;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -100,6 +101,9 @@ pub struct Row {
     pub system: System,
     /// When it was taken, as `2026-11-24 15:20 UTC`.
     pub taken: String,
+    /// The machine it was taken on; `None` in files of before, where it is that of their sitting.
+    #[serde(default)]
+    pub machine: Option<Machine>,
     /// The machine's load average (1 minute) when the runs began.
     pub load_average: Option<Spread>,
     /// How many runs count, of each length or kind.
@@ -131,6 +135,7 @@ impl Row {
             cell: cell.to_string(),
             system,
             taken: super::machine::now(),
+            machine: Some(Machine::this()),
             load_average: None,
             runs: 0,
             cpu_s_per_m: None,
