@@ -26,7 +26,8 @@ cargo xtask COMMAND
 
   demo [--kafka | --brokers HOST:PORT]   the flights example: v1, its replay as v2, the switch and the way back;
                                          on an in-process log, or on a real Kafka with separate processes
-  test [FILTER...]                       all tests, those against a real Kafka included
+  test [--test PROGRAM]... [FILTER...]   all tests, those against a real Kafka included; or those of one file in a
+                                         `tests` folder; or those whose names hold a filter
   check                                  formatting, lints, documentation, licences and advisories, tidiness
   soak [FILTER...]                       the long tests (named soak_*) against a real Kafka
   bench [ARGUMENTS...]                   the benchmarks, ours and the JVM peer, on one broker
@@ -49,7 +50,12 @@ Environment:
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
-    let arguments = Arguments::new(words.collect());
+    let mut arguments = Arguments::new(words.collect());
+    // The bench has options of its own to tell of.
+    if command != "bench" && (arguments.flag("--help") || arguments.flag("-h")) {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let result = match command.as_str() {
         "bench" => bench::bench(arguments),
         "check" => check::check(arguments),

@@ -9,7 +9,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-pub(crate) fn test(arguments: Arguments) -> Result<(), Failure> {
+pub(crate) fn test(mut arguments: Arguments) -> Result<(), Failure> {
+    let mut programs = Vec::new();
+    while let Some(program) = arguments.value("--test")? {
+        programs.extend(["--test".to_owned(), program]);
+    }
     let filter = arguments.rest();
     setup::for_build()?;
     // First: the build without the C libraries must not rot, and fails sooner than anything else.
@@ -22,12 +26,13 @@ pub(crate) fn test(arguments: Arguments) -> Result<(), Failure> {
         "--no-default-features",
     ]))?;
     // The build comes before the broker, which need not stand idle during it.
-    run::step(&mut run::cargo(["test", "--quiet", "--release", "--workspace", "--all-features", "--no-run"]))?;
+    let mut build = run::cargo(["test", "--quiet", "--release", "--workspace", "--all-features", "--no-run"]);
+    run::step(build.args(&programs))?;
     let cluster = find_cluster()?;
     find_java_compiler()?;
-    let mut command = run::cargo(["test", "--release", "--workspace", "--all-features", "--no-fail-fast", "--"]);
-    command.args(&filter);
-    run_tests(command, cluster.as_ref(), filter.is_empty())
+    let mut command = run::cargo(["test", "--release", "--workspace", "--all-features", "--no-fail-fast"]);
+    command.args(&programs).arg("--").args(&filter);
+    run_tests(command, cluster.as_ref(), programs.is_empty() && filter.is_empty())
 }
 
 /// The cluster; `None`, said in capitals, where there is none and that may be.
@@ -75,6 +80,9 @@ pub(crate) fn run_tests(mut command: Command, cluster: Option<&Cluster>, complet
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored + met.skipped.len());
     if !succeeded {
         return Err("tests failed (above), or could not be built".into());
+    }
+    if counts.passed == 0 {
+        return Err("no test's name holds what was given; `--test PROGRAM` runs the tests of one file in a `tests` folder".into());
     }
     if complete && run::is_ci() && met.ran.is_empty() {
         return Err("no test met a real broker, and CI=true demands it".into());
