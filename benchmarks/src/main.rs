@@ -16,6 +16,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
+/// As the README advises for applications: it is linked in place of `malloc`, so librdkafka and RocksDB use it as well.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Debug, Parser)]
 #[command(about = "Nexmark on kappa, on Kafka Streams and on the bare client")]
 struct Arguments {

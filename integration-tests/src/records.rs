@@ -4,7 +4,7 @@
 
 use kappa_core::log::{
     Append, AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, OffsetSpec,
-    SharedLog, Start, TopicHandle, TopicPartition, TopicSpec,
+    PARTITION_BYTES_LEAN, SharedLog, Start, TopicHandle, TopicPartition, TopicSpec,
 };
 use kappa_test_broker::wait::{wait_for, wait_until};
 use std::sync::Arc;
@@ -107,6 +107,7 @@ pub fn read_all(log: &SharedLog, topic: &str) -> Vec<Found> {
         buffer_bytes: 32 << 20,
         wait_max: Duration::from_millis(20),
         ahead_records: 10_000,
+        partition_bytes: PARTITION_BYTES_LEAN,
     };
     let mut fetch = log.fetch(options).expect("a reader");
     let assignments: Vec<Assignment> = partitions

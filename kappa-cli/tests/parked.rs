@@ -8,7 +8,7 @@ mod registry_support;
 use clap::Parser;
 use kappa_cli::{Arguments, Exit, Failure, run};
 use kappa_core::codec::{i64_be, utf8};
-use kappa_core::log::{CleanupPolicy, FetchOptions, Isolation, SharedLog, Start, TopicPartition};
+use kappa_core::log::{CleanupPolicy, FetchOptions, Isolation, PARTITION_BYTES_LEAN, SharedLog, Start, TopicPartition};
 use kappa_core::topology::Topology;
 use kappa_core::{App, Runtime, Settings, Version};
 use registry_support::*;
@@ -53,6 +53,7 @@ fn out(log: &SharedLog) -> Vec<(String, i64)> {
         buffer_bytes: 1 << 20,
         wait_max: Duration::from_millis(20),
         ahead_records: 10_000,
+        partition_bytes: PARTITION_BYTES_LEAN,
     };
     let mut fetch = log.fetch(options).unwrap();
     let partition = TopicPartition::new("out", 0);

@@ -8,7 +8,9 @@
 //!   is reported only once, so a partition that stalls below its target is assigned afresh, which makes the
 //!   log report its end again.
 
-use crate::log::{Assignment, Fetch, FetchOptions, Isolation, LogError, RecordView, SharedLog, Start, Token};
+use crate::log::{
+    Assignment, Fetch, FetchOptions, Isolation, LogError, PARTITION_BYTES_LEAN, RecordView, SharedLog, Start, Token,
+};
 use crate::log::{Polled, TopicPartition};
 use std::time::{Duration, Instant};
 
@@ -80,6 +82,7 @@ impl Tail {
             buffer_bytes: BUFFER_BYTES,
             wait_max: WAIT_MAX,
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         };
         let cursor = |(token, partition)| Cursor { partition, token, position: None, end: None, target: 0 };
         let cursors: Vec<Cursor> = (0..).zip(partitions).map(cursor).collect();

@@ -59,6 +59,7 @@ impl World {
             buffer_bytes: 1 << 20,
             wait_max: Duration::from_millis(20),
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         };
         let mut fetch = self.log.fetch(options).unwrap();
         let assignment = Assignment { partition: TopicPartition::new(topic, 0), start: Start::Earliest, token: 0 };

@@ -65,6 +65,7 @@ fn a_transaction_with_offsets_of_a_member_becomes_visible_as_one() {
             buffer_bytes: 1,
             wait_max: Duration::from_millis(20),
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         })
         .unwrap();
     fetch.assign(&[Assignment { partition: TopicPartition::new("out", 0), start: Start::Earliest, token: 9 }]).unwrap();

@@ -108,6 +108,7 @@ fn reader(log: &KafkaLog) -> Box<dyn Fetch> {
         buffer_bytes: 32 << 20,
         wait_max: Duration::from_millis(20),
         ahead_records: 10_000,
+        partition_bytes: PARTITION_BYTES_LEAN,
     })
     .unwrap()
 }

@@ -3,8 +3,8 @@
 use kappa_core::app::{App, Version};
 use kappa_core::log::embedded::EmbeddedLog;
 use kappa_core::log::{
-    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, Log, SharedLog, Start,
-    TopicSpec,
+    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, Log, PARTITION_BYTES_LEAN,
+    SharedLog, Start, TopicSpec,
 };
 use kappa_core::runtime::{Runtime, Settings};
 use kappa_core::task::{Output, ProcessError, Program, SourceRecord, TaskProcessor, TaskScope};
@@ -176,6 +176,7 @@ fn visit(log: &SharedLog, topic: &str, mut f: impl FnMut(&[u8], i64)) {
             buffer_bytes: 1 << 20,
             wait_max: Duration::from_millis(20),
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         })
         .expect("fetch");
     let assignments: Vec<Assignment> = (0..PARTITIONS)

@@ -82,7 +82,10 @@ pub(crate) fn run_tests(mut command: Command, cluster: Option<&Cluster>, complet
         return Err("tests failed (above), or could not be built".into());
     }
     if counts.passed == 0 {
-        return Err("no test's name holds what was given; `--test PROGRAM` runs the tests of one file in a `tests` folder".into());
+        return Err(
+            "no test's name holds what was given; `--test PROGRAM` runs the tests of one file in a `tests` folder"
+                .into(),
+        );
     }
     if complete && run::is_ci() && met.ran.is_empty() {
         return Err("no test met a real broker, and CI=true demands it".into());

@@ -11,8 +11,8 @@ use app::{CONCURRENCY, Payment, Scored};
 use kappa_core::codec::{Codec, json, utf8};
 use kappa_core::log::embedded::EmbeddedLog;
 use kappa_core::log::{
-    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, SharedLog, Start,
-    TopicPartition, TopicSpec,
+    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, PARTITION_BYTES_LEAN,
+    SharedLog, Start, TopicPartition, TopicSpec,
 };
 use kappa_core::{App, Runtime, Settings, Version, partitioner};
 use std::error::Error;
@@ -114,7 +114,9 @@ fn pay(log: &SharedLog) -> Result<(), Box<dyn Error>> {
 fn read(log: &SharedLog, topic: &str) -> Result<Vec<Scored>, Box<dyn Error>> {
     let (client_id, isolation, buffer_bytes) = ("reader".into(), Isolation::ReadCommitted, 16 << 20);
     let wait_max = Duration::from_millis(20);
-    let mut fetch = log.fetch(FetchOptions { client_id, isolation, buffer_bytes, wait_max, ahead_records: 10_000 })?;
+    let (ahead_records, partition_bytes) = (10_000, PARTITION_BYTES_LEAN);
+    let options = FetchOptions { client_id, isolation, buffer_bytes, wait_max, ahead_records, partition_bytes };
+    let mut fetch = log.fetch(options)?;
     let assignments: Vec<Assignment> = (0..PARTITIONS)
         .map(|partition| Assignment {
             partition: TopicPartition::new(topic, partition),

@@ -9,8 +9,8 @@ use super::PARTITIONS;
 use super::topology;
 use super::workload::Oracle;
 use kappa_core::log::{
-    Assignment, Fetch, FetchOptions, Isolation, LogError, OffsetSpec, RecordView, Recovery, SharedLog, Start,
-    TopicPartition,
+    Assignment, Fetch, FetchOptions, Isolation, LogError, OffsetSpec, PARTITION_BYTES_LEAN, RecordView, Recovery,
+    SharedLog, Start, TopicPartition,
 };
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -147,6 +147,7 @@ impl Reading {
             buffer_bytes: 16 * 1024 * 1024,
             wait_max: Duration::from_millis(20),
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         };
         let mut fetch = log.fetch(options)?;
         let assignments: Vec<Assignment> = (0..PARTITIONS)

@@ -4,7 +4,7 @@
 use super::{PATIENCE, alone};
 use kappa_core::log::{
     AppendBatch, AppendOptions, Assignment, Fetch, FetchOptions, Headers, Isolation, MembershipEvent,
-    MembershipOptions, OffsetCommit, OffsetSpec, SharedLog, Start, TopicPartition,
+    MembershipOptions, OffsetCommit, OffsetSpec, PARTITION_BYTES_LEAN, SharedLog, Start, TopicPartition,
 };
 use kappa_integration_tests::Options;
 use kappa_integration_tests::harness::{self, unique};
@@ -87,6 +87,7 @@ fn on_three_brokers_the_first_end_of_a_changelog_may_come_too_early() {
         buffer_bytes: 1 << 20,
         wait_max: Duration::from_millis(20),
         ahead_records: 10_000,
+        partition_bytes: PARTITION_BYTES_LEAN,
     };
     let mut fetch = log.fetch(options).expect("a reader");
     let mut offsets = log.group_offsets(&group).expect("a reader of offsets");

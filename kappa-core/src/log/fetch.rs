@@ -46,7 +46,20 @@ pub struct FetchOptions {
     /// Records of a partition that are fetched ahead of `poll` before the next answer is asked for, while `buffer_bytes` allows. More
     /// bridges a slower log; each waiting record takes several hundred bytes beside its own.
     pub ahead_records: usize,
+    /// Bytes of one partition in one answer, as they lie in the log. See [`PARTITION_BYTES_EVEN`].
+    pub partition_bytes: usize,
 }
+
+/// So much of each partition in an answer that all come forward evenly, whatever lies in them: it holds the largest batch that
+/// Kafka takes unless told otherwise (`max.message.bytes`).
+///
+/// A batch that is larger than asked for comes only where it is the first of its answer that is not empty. A client takes turns with
+/// what it asks for first, and so one that reads several topics, some of them empty or with small batches, favours the partitions
+/// that it asks for behind these: the others come forward ten times more slowly, and their records late.
+pub const PARTITION_BYTES_EVEN: usize = 1_048_588;
+
+/// For readers of partitions that are alike, or of which it matters only that they are read: a third of the memory.
+pub const PARTITION_BYTES_LEAN: usize = 256 << 10;
 
 /// One record of a batch; key and value are slices into the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,8 +33,8 @@ use std::time::Duration;
 pub use append::{Append, AppendBatch, AppendEntry, AppendOptions, Position, TopicHandle};
 pub use error::{LogError, Recovery};
 pub use fetch::{
-    Assignment, Fetch, FetchOptions, FetchedBatch, PartitionEnd, PartitionFailure, Polled, RecordView, Run, Start,
-    Token,
+    Assignment, Fetch, FetchOptions, FetchedBatch, PARTITION_BYTES_EVEN, PARTITION_BYTES_LEAN, PartitionEnd,
+    PartitionFailure, Polled, RecordView, Run, Start, Token,
 };
 pub use membership::{
     CommittedOffset, GroupOffsets, Member, MemberStamp, Membership, MembershipEvent, MembershipOptions, OffsetCommit,

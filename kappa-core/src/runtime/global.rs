@@ -9,8 +9,8 @@ use super::metrics::RuntimeMetrics;
 use super::settings::{BadRecords, Settings};
 use crate::Error;
 use crate::log::{
-    Assignment, Fetch, FetchOptions, FetchedBatch, Isolation, Log, LogError, OffsetSpec, Recovery, Run, Start, Token,
-    TopicPartition,
+    Assignment, Fetch, FetchOptions, FetchedBatch, Isolation, Log, LogError, OffsetSpec, PARTITION_BYTES_LEAN,
+    Recovery, Run, Start, Token, TopicPartition,
 };
 use crate::task::{GlobalRow, Globals, ProcessError, Program, SourceRecord};
 use std::sync::Arc;
@@ -72,6 +72,7 @@ impl GlobalReader {
             buffer_bytes: settings.fetch_bytes,
             wait_max: FETCH_WAIT_MAX,
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         })?;
         let reading = |((table, partition), target): ((usize, TopicPartition), i64)| {
             let has_update = program.plan().globals.get(table).is_some_and(|global| global.has_update);

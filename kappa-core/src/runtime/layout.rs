@@ -128,6 +128,11 @@ impl AppLayout {
         self.sub_topologies.last().map_or(0, |sub| sub.first_task + sub.tasks as usize)
     }
 
+    /// Whether all tasks read the same one topic.
+    pub fn reads_one_topic(&self) -> bool {
+        self.sub_topologies.iter().map(|sub| sub.sources.len()).sum::<usize>() <= 1
+    }
+
     /// The task with that number.
     pub fn task(&self, number: usize) -> Option<TaskId> {
         self.sub_topologies.iter().enumerate().find_map(|(index, sub)| {

@@ -3,8 +3,8 @@
 
 use kappa_core::log::embedded::EmbeddedLog;
 use kappa_core::log::{
-    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, Log, SharedLog, Start,
-    TopicPartition, TopicSpec,
+    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, Log, PARTITION_BYTES_LEAN,
+    SharedLog, Start, TopicPartition, TopicSpec,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,7 @@ pub(crate) fn read(log: &SharedLog, topic: &str) -> Vec<Found> {
         buffer_bytes: 1 << 20,
         wait_max: Duration::from_millis(20),
         ahead_records: 10_000,
+        partition_bytes: PARTITION_BYTES_LEAN,
     };
     let mut fetch = log.fetch(options).expect("fetch");
     let partition = TopicPartition::new(topic, 0);

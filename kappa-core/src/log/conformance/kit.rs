@@ -79,6 +79,7 @@ impl<'h> Kit<'h> {
             buffer_bytes: 8 << 20,
             wait_max: Duration::from_millis(20),
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         };
         Reader {
             harness: self.harness,

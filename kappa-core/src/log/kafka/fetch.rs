@@ -67,7 +67,7 @@ impl KafkaFetch {
         let ahead_kib = (options.buffer_bytes / 1024).clamp(64, 2_097_151).to_string();
         let response = options.buffer_bytes.clamp(1 << 20, 50 << 20).to_string();
         let ahead_records = options.ahead_records.clamp(1, 1_000_000).to_string();
-        let answer_bytes = options.ahead_records.saturating_mul(128).clamp(128 << 10, 256 << 10).to_string();
+        let partition_bytes = options.partition_bytes.clamp(64 << 10, 1 << 30).to_string();
         let wait_ms = options.wait_max.as_millis().clamp(1, 300_000).to_string();
         let suggested = [
             ("fetch.wait.max.ms", wait_ms.as_str()),
@@ -76,9 +76,7 @@ impl KafkaFetch {
             ("fetch.error.backoff.ms", "100"),
             ("retry.backoff.ms", "10"),
             ("fetch.max.bytes", response.as_str()),
-            // Per partition and answer: as fast as librdkafka's 1 MiB, and a third of the memory (each record of an answer
-            // costs several hundred bytes while it waits).
-            ("fetch.message.max.bytes", answer_bytes.as_str()),
+            ("fetch.message.max.bytes", partition_bytes.as_str()),
         ];
         let owned = [
             // Manual assignment needs a group's name in librdkafka, and nothing of the group.

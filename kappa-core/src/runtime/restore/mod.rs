@@ -27,7 +27,7 @@ use super::layout::{AppLayout, TaskId};
 use super::settings::Settings;
 use super::shared::{RestoreRequest, Shared};
 use crate::Error;
-use crate::log::{Fetch, FetchOptions, GroupOffsets, Isolation, SharedLog, Topics};
+use crate::log::{Fetch, FetchOptions, GroupOffsets, Isolation, PARTITION_BYTES_LEAN, SharedLog, Topics};
 use crate::task::{Globals, Program, TaskProcessor};
 use kappa_state::StateBackend;
 use std::sync::Arc;
@@ -123,6 +123,7 @@ impl Restorer {
             buffer_bytes: settings.fetch_bytes,
             wait_max: FETCH_WAIT_MAX,
             ahead_records: 10_000,
+            partition_bytes: PARTITION_BYTES_LEAN,
         })?;
         let offsets = log.group_offsets(&layout.application_id)?;
         let topics = log.topics()?;

@@ -22,7 +22,10 @@ use super::settings::{Guarantee, Settings};
 use super::shared::Shared;
 use super::task::{Failure, Task};
 use crate::Error;
-use crate::log::{Fetch, FetchOptions, Isolation, Recovery, SharedLog, Start, TopicPartition};
+use crate::log::{
+    Fetch, FetchOptions, Isolation, PARTITION_BYTES_EVEN, PARTITION_BYTES_LEAN, Recovery, SharedLog, Start,
+    TopicPartition,
+};
 use crate::task::{Output, ProcessError};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -103,6 +106,7 @@ impl Worker {
             buffer_bytes: settings.fetch_bytes,
             wait_max: FETCH_WAIT_MAX,
             ahead_records: FETCH_AHEAD_RECORDS,
+            partition_bytes: if layout.reads_one_topic() { PARTITION_BYTES_LEAN } else { PARTITION_BYTES_EVEN },
         })?;
         Ok(Self {
             index,
