@@ -198,7 +198,8 @@ impl Restorer {
             let token = token as u32;
             let position = from.unwrap_or(0);
             let from_input = changelog.input.is_some();
-            let done = from_input && position >= target;
+            // A mark beyond its changelog's end is left to the reader, which tells that the topic is not the one it was.
+            let done = position == target || (from_input && position > target);
             if !done {
                 // Whoever keeps a topic for a while only has deleted what lies between.
                 let start = from.filter(|from| *from >= begins).map_or(Start::Earliest, Start::Offset);
