@@ -12,13 +12,13 @@ use super::close::within;
 use super::fetched::KafkaBatch;
 use super::hooks::ClientHooks;
 use super::settings::KafkaSettings;
-use super::sys::{Batch, Client, Code, Kind, MessageHead, PartitionList, Queue};
+use super::sys::{Batch, Client, Code, Kind, MessageHead, PartitionList, Queue, Topic};
 use crate::log::{
     Assignment, Fetch, FetchOptions, Isolation, LogError, PartitionEnd, PartitionFailure, Polled, Run, Start, Token,
     TopicPartition,
 };
 use failures::{Failures, Verdict};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,13 @@ impl KafkaFetch {
             }
         }
         Ok(())
+    }
+
+    /// librdkafka asks at once for the leaders of a topic that it is given a handle of; for those of a topic that only an assignment
+    /// names it looks once a second. The handles are to be kept until that assignment is made.
+    fn ask_for_leaders(&self, partitions: &[Assignment]) -> Vec<Topic> {
+        let topics: BTreeSet<&str> = partitions.iter().map(|new| &*new.partition.topic).collect();
+        topics.into_iter().filter_map(|topic| Topic::new(&self.client, topic, 0)).collect()
     }
 
     /// The token of the partition that a message is of.
@@ -279,6 +286,7 @@ impl Fetch for KafkaFetch {
             };
             list.add(&partition.topic, partition.partition, offset);
         }
+        let _asked = self.ask_for_leaders(partitions);
         self.client
             .incremental_assign(&list)
             .map_err(|error| classify(During::Request, "assign", ASSIGN_DEADLINE, &error))?;
