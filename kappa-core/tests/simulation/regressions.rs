@@ -2,7 +2,9 @@
 
 use crate::job::{APPLICATION, INPUT, MIDDLE, OUTPUT, PARTITIONS_OUT, topology};
 use kappa_core::Error;
-use kappa_core::log::embedded::{Call, EmbeddedLog, Fault, FaultHook, FaultPlan, ManualClock, Operation};
+use kappa_core::log::embedded::{
+    Call, EmbeddedLog, Fault, FaultHook, FaultPlan, InspectedKind, ManualClock, Operation,
+};
 use kappa_core::log::{
     Append, AppendBatch, AppendOptions, CleanupPolicy, Headers, Log, LogError, MembershipOptions, OffsetSpec,
     TopicPartition, TopicSpec,
@@ -83,6 +85,12 @@ impl Scene {
         offsets.get(&TopicPartition::new(topic, 0)).map(|committed| committed.offset)
     }
 
+    /// How many records the first stage has passed on, in committed transactions.
+    fn passed_on(&self) -> usize {
+        let records = self.log.inspect(&TopicPartition::new(MIDDLE, 0)).expect("the topic between the stages");
+        records.iter().filter(|record| record.kind == InspectedKind::Committed).count()
+    }
+
     fn log_start(&self, topic: &str) -> i64 {
         let asked = [(TopicPartition::new(topic, 0), OffsetSpec::Earliest)];
         self.log.topics().expect("topics").offsets(&asked).expect("offsets")[0]
@@ -129,14 +137,19 @@ impl Process<'_> {
     }
 }
 
+/// A life in which no commit succeeds: what it leaves in the changelog is aborted.
+fn life_of_aborts(scene: &Scene, state: &MemoryBackend) {
+    let refused = LogError::AbortRequired { operation: "commit", reason: "a test".into() };
+    scene.faults.strike("", Operation::Commit, 0, u32::MAX, Fault::Fail(refused));
+    scene.start("A", state).turns(10);
+    assert_eq!(scene.committed(), None);
+    scene.faults.heal();
+}
+
 #[test]
 fn a_restore_of_nothing_but_aborted_records_is_no_lost_offset() {
     let (scene, state) = (Scene::new(), MemoryBackend::new());
-    let refused = LogError::AbortRequired { operation: "commit", reason: "a test".into() };
-    scene.faults.strike("", Operation::Commit, 0, u32::MAX, Fault::Fail(refused));
-    scene.start("A", &state).turns(10);
-    assert_eq!(scene.committed(), None);
-    scene.faults.heal();
+    life_of_aborts(&scene, &state);
     // This life restores what was aborted, and dies before its first commit. The next one finds its mark.
     let mut second = scene.start("A", &state);
     scene.clock.advance(Duration::from_secs(20));
@@ -152,8 +165,10 @@ fn a_restore_of_nothing_but_aborted_records_is_no_lost_offset() {
 
 #[test]
 fn a_restore_that_another_process_overtook_begins_again() {
-    let (scene, state) = (Scene::new(), MemoryBackend::new());
-    let mut zombie = scene.start("A", &state);
+    let scene = Scene::new();
+    life_of_aborts(&scene, &MemoryBackend::new());
+    scene.clock.advance(Duration::from_secs(20));
+    let mut zombie = scene.start("A", &MemoryBackend::new());
     // Its restore has read the offsets (there are none), and then the process is stopped past its session.
     zombie.turn(Part::Coordinator);
     let nothing = LogError::Unavailable { operation: "fetch", reason: "a test".into() };
@@ -170,6 +185,27 @@ fn a_restore_that_another_process_overtook_begins_again() {
     scene.feed();
     zombie.turns(40);
     assert_eq!(scene.committed(), Some(2));
+}
+
+/// A changelog in which there is nothing isn't read for: the worker has the task at once, and whoever comes meanwhile fences it.
+#[test]
+fn a_task_without_anything_to_restore_that_another_process_overtook_begins_again() {
+    let scene = Scene::new();
+    let mut zombie = scene.start("A", &MemoryBackend::new());
+    zombie.turn(Part::Coordinator);
+    zombie.turn(Part::Restorer);
+    assert_eq!(zombie.started.shared.holder(0), Some(Holder::Worker(0)));
+    scene.clock.advance(Duration::from_secs(20));
+    scene.start("B", &MemoryBackend::new()).turns(20);
+    assert_eq!((scene.committed(), scene.passed_on()), (Some(1), 1));
+    for _ in 0..10 {
+        zombie.turn(WORKER);
+    }
+    assert_eq!(scene.passed_on(), 1, "what the sleeper did is not committed");
+    scene.clock.advance(Duration::from_secs(20));
+    scene.feed();
+    zombie.turns(40);
+    assert_eq!((scene.committed(), scene.passed_on()), (Some(2), 2));
 }
 
 /// A process sleeps past its session; the other takes its tasks, goes on, commits and purges what the sleeper was about to read.
