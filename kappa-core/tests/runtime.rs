@@ -37,11 +37,7 @@ impl CountProgram {
         Self(TopologyPlan {
             sub_topologies: vec![SubTopologyPlan {
                 name: "counts".into(),
-                sources: vec![SourcePlan {
-                    topic: TopicRef::External("in".into()),
-                    partitions: None,
-                    synchronized: true,
-                }],
+                sources: vec![SourcePlan { topic: TopicRef::External("in".into()), partitions: None, aligned: true }],
                 outputs: vec![TopicRef::External("out".into()), TopicRef::Changelog("counts".into())],
                 stores: vec![StorePlan {
                     name: "counts".into(),

@@ -284,6 +284,9 @@ pub trait ManagedStore: fmt::Debug + Send {
     /// Committed changelog records not yet in the store behind.
     fn tail_records(&self) -> u64;
 
+    /// Bytes of committed rows not yet in the store behind.
+    fn tail_bytes(&self) -> u64;
+
     /// About how many bytes the store takes where it lives.
     fn size_bytes(&self) -> u64;
 }

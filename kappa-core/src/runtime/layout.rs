@@ -5,6 +5,7 @@
 //!   version numbers its tasks alike.
 //! - Task `n` is partition `n` of the task topic; the tasks of one sub-topology are consecutive.
 
+use super::feeders::feeders;
 use crate::Error;
 use crate::topology::{ChangelogSource, SourcePlan, StoreKind, StorePlan, SubTopologyPlan, TopicRef, TopologyPlan};
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct SubTopologyLayout {
     pub outputs: Vec<TopicLayout>,
     /// For each store, in the plan's order: its name and where its changes are logged.
     pub stores: Vec<(String, ChangelogSource)>,
+    /// The sub-topologies that its tasks are not to run ahead of.
+    pub feeders: Vec<usize>,
 }
 
 /// The whole application on the log.
@@ -82,6 +85,7 @@ impl AppLayout {
         }
         let mut sub_topologies: Vec<SubTopologyLayout> = Vec::new();
         let mut first_task = 0;
+        let mut feeders = feeders(plan);
         for (index, sub) in plan.sub_topologies.iter().enumerate() {
             let layout = |reference: &TopicRef| TopicLayout {
                 reference: reference.clone(),
@@ -97,6 +101,7 @@ impl AppLayout {
                 sources: sub.sources.iter().map(|source| layout(&source.topic)).collect(),
                 outputs: sub.outputs.iter().map(layout).collect(),
                 stores: sub.stores.iter().map(|store| (store.name.clone(), store.changelog)).collect(),
+                feeders: std::mem::take(&mut feeders[index]),
             });
             first_task += tasks as usize;
         }
@@ -274,7 +279,6 @@ impl Counts {
     }
 }
 
-/// The greatest task count of the sub-topologies that write a repartition topic, once all are known.
 /// What kind of store a topic is the changelog of.
 fn kind_of(sub: &SubTopologyPlan, topic: &TopicRef) -> StoreKind {
     let logs = |store: &&StorePlan| match store.changelog {
@@ -289,6 +293,7 @@ fn records(sub: &SubTopologyPlan) -> impl Iterator<Item = &SourcePlan> {
     sub.sources.iter().filter(|source| !matches!(source.topic, TopicRef::Control(_)))
 }
 
+/// The greatest task count of the sub-topologies that write a repartition topic, once all are known.
 fn upstream(plan: &TopologyPlan, known: &BTreeMap<TopicRef, i32>, topic: &TopicRef) -> Option<i32> {
     let writers = plan.sub_topologies.iter().filter(|sub| sub.outputs.contains(topic));
     let counts: Option<Vec<i32>> = writers
@@ -316,7 +321,7 @@ mod tests {
     use crate::topology::StorePlan;
 
     fn source(topic: TopicRef) -> SourcePlan {
-        SourcePlan { topic, partitions: None, synchronized: true }
+        SourcePlan { topic, partitions: None, aligned: true }
     }
 
     /// flights (keyed anew) → repartition → joined with the table airports → view.

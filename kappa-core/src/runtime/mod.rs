@@ -9,6 +9,7 @@ mod clock;
 mod commit;
 mod coordinator;
 mod epochs;
+mod feeders;
 mod global;
 mod http;
 mod layout;

@@ -72,8 +72,8 @@ pub struct Settings {
     /// `KAPPA_TAIL_RECORDS`, `KAPPA_TAIL_BYTES`, `KAPPA_TAIL_AGE_MS`: a bound, for each store, on what is committed but only in memory,
     /// and so on what is restored after a crash. Defaults 100,000 records, 16 MiB, 30 s.
     pub tail_bound: TailBound,
-    /// `KAPPA_TAILS_BYTES`, default 64 MiB: what is committed but only in memory in all stores of all tasks together. Each store's bound of bytes is its
-    /// share of this where that is less, but 256 KiB at least.
+    /// `KAPPA_TAILS_BYTES`, default 64 MiB: what is committed but only in memory in all stores of all tasks together. A stream thread whose
+    /// stores keep more than its part writes the largest of them; those of less than 256 KiB stay.
     pub tails_bytes: usize,
     /// `KAPPA_STATE_AGE_MAX_MS`, default 12 h: local state not written for longer is restored from the beginning, since a changelog keeps
     /// deletions for `delete.retention.ms` (24 h) only.

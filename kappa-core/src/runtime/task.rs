@@ -58,38 +58,63 @@ impl From<Error> for Failure {
 }
 
 impl Task {
-    /// The queue whose head is next; `None` while nothing may be processed.
-    pub(crate) fn next_source(&self) -> Option<usize> {
+    /// Whether there is a record to process.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.next_source().is_some()
+    }
+
+    /// The time of the record that is next, ms; `None` while nothing may be processed.
+    pub(crate) fn head_time_ms(&self) -> Option<i64> {
+        match self.sources.as_slice() {
+            [(source, queue)] => self.time_of_head(*source, queue),
+            _ => self.next_source().map(|(_, time_ms)| time_ms),
+        }
+    }
+
+    /// The time that it has come to, ms: nothing that is there for it is older, but for what comes out of order. `None` where all
+    /// that is there has been processed.
+    pub(crate) fn come_to_ms(&self) -> Option<i64> {
+        let waits_for_reading = || (!self.is_drained()).then(|| self.stream_time_ms().unwrap_or(i64::MIN));
+        self.head_time_ms().or_else(waits_for_reading)
+    }
+
+    fn time_of_head(&self, source: usize, queue: &SourceQueue) -> Option<i64> {
+        match self.processor.extracts_time(source) {
+            false => queue.head_record().map(|record| record.timestamp_ms),
+            true => queue.head_time(|record| self.processor.time_of(source, record)),
+        }
+    }
+
+    /// The queue whose head is next, and the head's time where there are several to choose from; `None` while nothing may be
+    /// processed.
+    fn next_source(&self) -> Option<(usize, i64)> {
         if let [(_, queue)] = self.sources.as_slice() {
-            return (!queue.is_empty()).then_some(0);
+            return (!queue.is_empty()).then_some((0, i64::MIN));
         }
         let mut best: Option<(usize, i64)> = None;
         for (at, (source, queue)) in self.sources.iter().enumerate() {
-            let time_ms = match self.processor.extracts_time(*source) {
-                false => queue.head_record().map(|record| record.timestamp_ms),
-                true => queue.head_time(|record| self.processor.time_of(*source, record)),
-            };
-            match time_ms {
+            match self.time_of_head(*source, queue) {
                 Some(time_ms) if best.is_none_or(|(_, time)| time_ms < time) => best = Some((at, time_ms)),
                 Some(_) => {}
                 None if queue.at_end() => {}
                 None => return None,
             }
         }
-        best.map(|(at, _)| at)
+        best
     }
 
-    /// Processes up to `max` records.
+    /// Processes up to `max` records; where there are several queues, none that is younger than `until_ms`.
     pub(crate) fn process(
         &mut self,
         max: usize,
+        until_ms: i64,
         out: &mut Output,
         policies: &Policies<'_>,
     ) -> Result<Processed, Failure> {
         let mut done = Processed::default();
         self.forget_passed();
         while (done.records as usize) < max {
-            let Some(at) = self.next_source() else { break };
+            let Some((at, _)) = self.next_source().filter(|(_, time_ms)| *time_ms <= until_ms) else { break };
             let (source, queue) = &mut self.sources[at];
             let Some((batch, index)) = queue.head() else { break };
             let view = batch.record(index);

@@ -12,6 +12,7 @@ use crate::task::{GlobalRow, GlobalTable, ProcessError, Rows, SourceRecord, Task
 use kappa_state::{StateError, StoreId};
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -160,6 +161,8 @@ pub(crate) struct Graph {
     pub(crate) timestamps: Vec<(NodeId, Arc<dyn Any + Send + Sync>)>,
     /// Sources whose values are decoded when something looks at them.
     pub(crate) lazy_values: Vec<NodeId>,
+    /// Repartition topics whose records mean the same in any order to whoever reads them beside others.
+    pub(crate) unaligned: BTreeSet<TopicRef>,
     /// How long after their end windows take late records, ms, by the operator that makes them; for sessions with the gap.
     pub(crate) graces: Vec<(NodeId, i64)>,
     /// Operators that take records into windows, and whether those take records until time is past their end (sliding ones and

@@ -82,7 +82,7 @@ pub(super) fn extend(graph: &Graph, subs: &mut [SubTopology]) -> Result<(), Topo
         }
         let changelog = ChangelogSource::Own { output: place };
         plan.stores.push(StorePlan { name, changelog, kind: StoreKind::KeyValue });
-        plan.sources.push(SourcePlan { topic: parking_control(&plan.name), partitions: None, synchronized: true });
+        plan.sources.push(SourcePlan { topic: parking_control(&plan.name), partitions: None, aligned: true });
     }
     Ok(())
 }

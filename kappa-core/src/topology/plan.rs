@@ -43,9 +43,9 @@ pub struct SourcePlan {
     pub topic: TopicRef,
     /// Partitions of a repartition topic, where the user set them; `None` follows upstream.
     pub partitions: Option<i32>,
-    /// Whether records are read for their timestamps' order against the other sources (always true for now;
-    /// a table that is read ahead would be false).
-    pub synchronized: bool,
+    /// Whether what is read beside a repartition topic is not to be read ahead of those that write it. Not so for the topics of joins by
+    /// foreign key: their results are the same whichever side comes first.
+    pub aligned: bool,
 }
 
 /// Where a store's changes are logged.

@@ -65,7 +65,7 @@ fn sub_topology(graph: &Graph, nodes: Vec<NodeId>) -> Result<SubTopology, Topolo
 
 fn source(graph: &Graph, id: NodeId) -> Option<(SourcePlan, NodeId)> {
     let Kind::Source { topic, partitions, .. } = &graph.nodes[id].kind else { return None };
-    Some((SourcePlan { topic: topic.clone(), partitions: *partitions, synchronized: true }, id))
+    Some((SourcePlan { topic: topic.clone(), partitions: *partitions, aligned: !graph.unaligned.contains(topic) }, id))
 }
 
 fn sink(graph: &Graph, id: NodeId) -> Option<TopicRef> {

@@ -234,6 +234,10 @@ impl<V: Send + 'static> ManagedStore for BufferedStore<V> {
         self.tail.records
     }
 
+    fn tail_bytes(&self) -> u64 {
+        self.tail.rows.live_bytes() as u64
+    }
+
     fn size_bytes(&self) -> u64 {
         self.store.size_bytes()
     }

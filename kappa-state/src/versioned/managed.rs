@@ -130,6 +130,10 @@ impl<V: Send + 'static> ManagedStore for VersionedStore<V> {
         self.rows.tail_records()
     }
 
+    fn tail_bytes(&self) -> u64 {
+        self.rows.tail_bytes()
+    }
+
     fn size_bytes(&self) -> u64 {
         self.rows.size_bytes()
     }

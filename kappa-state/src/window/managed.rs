@@ -91,6 +91,10 @@ macro_rules! managed {
                 self.rows.tail_records()
             }
 
+            fn tail_bytes(&self) -> u64 {
+                self.rows.tail_bytes()
+            }
+
             fn size_bytes(&self) -> u64 {
                 self.rows.size_bytes()
             }

@@ -124,6 +124,7 @@ impl<K: 'static, V: Clone + Send + 'static> KTable<K, V> {
         if Rc::ptr_eq(&graph, &other.stream.graph) {
             graph.borrow_mut().request_old(other.stream.node);
             graph.borrow_mut().request_old(self.stream.node);
+            graph.borrow_mut().unaligned.extend([parts.names.registration.clone(), parts.names.response.clone()]);
             parts.subscribe(self, other, foreign_key);
             parts.answer(other);
             node = parts.resolve(self, Arc::new(joiner));

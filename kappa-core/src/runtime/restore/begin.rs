@@ -13,15 +13,13 @@ use crate::runtime::settings::BadRecords;
 use crate::runtime::shared::Holder;
 use crate::task::TaskScope;
 use crate::topology::ChangelogSource;
-use kappa_state::{StoreId, TailBound};
+use kappa_state::StoreId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 const OFFSETS_DEADLINE: Duration = Duration::from_secs(1);
 const TAKEOVER_DEADLINE: Duration = Duration::from_secs(10);
-/// Less of a store would be written in too many small files.
-const TAIL_BYTES_MIN: u64 = 256 * 1024;
 pub(super) const RETRY_MS: i64 = 200;
 
 /// Whether the step may be tried again: the log was not reached, or two took the same transaction over at once.
@@ -170,7 +168,7 @@ impl Restorer {
             name: &self.jobs[at].name,
             partition: id.partition,
             state: &*self.state,
-            tail_bound: self.tail_bound(),
+            tail_bound: self.settings.tail_bound,
             cache_bytes_per_store: self.cache_bytes_per_store(),
         };
         let opened = self
@@ -263,10 +261,6 @@ impl Restorer {
         self.settings.cache_bytes / self.all_stores()
     }
 
-    fn tail_bound(&self) -> TailBound {
-        share(self.settings.tail_bound, self.settings.tails_bytes, self.all_stores())
-    }
-
     fn discard_outdated(&self, at: usize, changelogs: &[Changelog], targets: &[i64], now_ms: i64) -> Result<(), Error> {
         let job = &self.jobs[at];
         let sub = &self.layout.sub_topologies[job.id.sub_topology];
@@ -275,28 +269,5 @@ impl Restorer {
             discard_outdated(&*self.state, &id, *target, self.settings.state_age_max_ms, now_ms)?;
         }
         Ok(())
-    }
-}
-
-/// A store's bound, so that all of so many together keep to theirs.
-fn share(bound: TailBound, tails_bytes: usize, stores: usize) -> TailBound {
-    let share = (tails_bytes / stores) as u64;
-    TailBound { bytes: bound.bytes.min(share.max(TAIL_BYTES_MIN)), ..bound }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stores_share_what_may_wait_in_memory() {
-        const MIB: usize = 1 << 20;
-        let bytes = |stores| share(TailBound::default(), 64 * MIB, stores).bytes;
-        assert_eq!(bytes(1), 16 << 20, "no more than a store's own bound");
-        assert_eq!(bytes(4), 16 << 20);
-        assert_eq!(bytes(16), 4 << 20);
-        assert_eq!(bytes(10_000), 256 << 10, "no less than makes a file worth while");
-        let small = TailBound { bytes: 1_000, ..TailBound::default() };
-        assert_eq!(share(small, 64 * MIB, 16), small, "what the user has set lower stays");
     }
 }

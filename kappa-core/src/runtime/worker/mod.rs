@@ -8,10 +8,13 @@
 //! - While there is no appender (it was fenced, or a commit's outcome is unknown) there are no tasks: they come back
 //!   through the restorer, from what is committed.
 
+mod alignment;
 mod appender;
 mod settle;
+mod tails;
 mod tasks;
 
+use self::alignment::Alignment;
 use self::appender::Appender;
 use super::bad_record::{DeadLetters, Policies};
 use super::commit::Commit;
@@ -42,6 +45,8 @@ const FETCH_WAIT_MAX: Duration = Duration::from_millis(100);
 const FETCH_AHEAD_RECORDS: usize = 10_000;
 /// How often tasks without records are told the time, while others have some: they look into stores then.
 const REST_MS: i64 = 10;
+/// How long to wait for records while a task is held back: those that it waits for may have come to their end meanwhile.
+const HELD_WAIT_MAX: Duration = Duration::from_millis(5);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a turn did.
@@ -68,6 +73,7 @@ pub struct Worker {
     appender: Option<Appender>,
     appender_retry_at_ms: i64,
     tasks: BTreeMap<usize, Task>,
+    alignment: Alignment,
     /// For each token, the task and the index of its queue.
     tokens: Vec<Option<(usize, usize)>>,
     in_transaction: bool,
@@ -108,6 +114,7 @@ impl Worker {
             ahead_records: FETCH_AHEAD_RECORDS,
             partition_bytes: if layout.reads_one_topic() { PARTITION_BYTES_LEAN } else { PARTITION_BYTES_EVEN },
         })?;
+        let alignment = Alignment::of(&layout);
         Ok(Self {
             index,
             log,
@@ -119,6 +126,7 @@ impl Worker {
             appender: None,
             appender_retry_at_ms: now_ms,
             tasks: BTreeMap::new(),
+            alignment,
             tokens: Vec::new(),
             in_transaction: false,
             output: Output::default(),
@@ -207,7 +215,7 @@ impl Worker {
     }
 
     fn poll(&mut self, now_ms: i64, max_wait: Duration) -> Result<(), Error> {
-        let ready = self.tasks.values().any(|task| task.next_source().is_some());
+        let ready = self.tasks.iter().any(|(number, task)| task.is_ready() && !self.alignment.holds(*number));
         let wait = if ready { Duration::ZERO } else { self.idle_wait(now_ms, max_wait) };
         self.apply_back_pressure()?;
         let polled = match self.fetch.poll(self.settings.poll_records, wait) {
@@ -242,6 +250,7 @@ impl Worker {
     }
 
     fn idle_wait(&self, now_ms: i64, max_wait: Duration) -> Duration {
+        let max_wait = if self.alignment.holds_any() { max_wait.min(HELD_WAIT_MAX) } else { max_wait };
         if !self.tasks.values().any(|task| task.touched) {
             return max_wait;
         }
@@ -278,14 +287,13 @@ impl Worker {
         self.advance(now_ms, dead_letters)?;
         loop {
             let mut round = 0;
+            let reached = self.alignment.reached(self.tasks.values());
             for number in &numbers {
-                let Some(task) = self.tasks.get_mut(number) else { continue };
-                if task.next_source().is_none() {
-                    continue;
-                }
+                let Some(task) = self.tasks.get_mut(number).filter(|task| task.is_ready()) else { continue };
+                let Some(until_ms) = self.alignment.until_ms(*number, task, &reached, now_ms) else { continue };
                 self.output.retarget(&task.outputs, task.id.partition);
                 let policies = Policies::new(&self.settings, dead_letters);
-                let done = match task.process(SLICE_RECORDS, &mut self.output, &policies) {
+                let done = match task.process(SLICE_RECORDS, until_ms, &mut self.output, &policies) {
                     Ok(done) => done,
                     Err(failure) => return Err(self.setback(failure)),
                 };

@@ -1,6 +1,6 @@
 //! Settling: commit, abort, and what an error of the log asks for.
 
-use super::{SEND_BYTES, Setback, Worker, start};
+use super::{SEND_BYTES, Setback, Worker, start, tails};
 use crate::Error;
 use crate::log::{Assignment, LogError, Recovery};
 use crate::runtime::bad_record::{DeadLetters, Policies};
@@ -70,8 +70,8 @@ impl Worker {
 
     /// Lets stores write what is committed, where their bounds say so.
     pub(super) fn flush_stores(&mut self, now_ms: i64) -> Result<(), Error> {
-        let mut tail = 0;
-        for task in self.tasks.values_mut() {
+        let (mut tail, mut kept, mut stores) = (0, Vec::new(), Vec::new());
+        for (number, task) in &mut self.tasks {
             if let Some(counts) = task.processor.take_parking() {
                 self.shared.metrics.parking(&task.name, counts);
             }
@@ -79,7 +79,14 @@ impl Worker {
                 let store = task.processor.store(index);
                 store.flush(now_ms, false)?;
                 tail += store.tail_records();
+                kept.push(store.tail_bytes());
+                stores.push((*number, index));
             }
+        }
+        for at in tails::to_write(&kept, tails::room_bytes(&self.settings)) {
+            let (number, index) = stores[at];
+            let Some(task) = self.tasks.get_mut(&number) else { continue };
+            task.processor.store(index).flush(now_ms, true)?;
         }
         self.shared.metrics.tail_records.set(tail as i64);
         Ok(())

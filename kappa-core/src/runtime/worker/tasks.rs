@@ -113,6 +113,7 @@ impl Worker {
     /// Closes one task; what is committed and still in memory is written first when `flush`.
     pub(super) fn close_task(&mut self, number: usize, flush: bool) -> Result<(), Error> {
         let Some(mut task) = self.tasks.remove(&number) else { return Ok(()) };
+        self.alignment.forget(number);
         task.abort();
         let mut flushed = Ok(());
         if flush {

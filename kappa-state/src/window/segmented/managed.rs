@@ -128,6 +128,10 @@ impl<V: Send + 'static> ManagedStore for Segmented<V> {
         self.store.tail_records()
     }
 
+    fn tail_bytes(&self) -> u64 {
+        self.store.tail_bytes()
+    }
+
     fn size_bytes(&self) -> u64 {
         self.store.size_bytes()
     }
