@@ -78,6 +78,30 @@ fn unique_keys(backend: &RocksBackend, chunk: u64) -> Result<(), StateError> {
     Ok(())
 }
 
+/// Keys that are all there and seldom in memory: each update reads a row that lies in any of the files.
+fn cold_updates(backend: &RocksBackend) -> Result<(), StateError> {
+    const CHUNK: u64 = 50_000;
+    let mut store = buffered(backend.open(&id("cold"))?, 4 << 20)?;
+    for round in 0..2 {
+        let (own, cpu) = (thread_time(), cpu_time());
+        for number in 0..RECORDS {
+            // In another order with each round.
+            let at = if round == 0 { number } else { number * 1_000_003 % RECORDS };
+            store.update(&key(at), |row| Some((row.map_or(1, |(count, _)| count + 1), 0)))?;
+            if (number + 1) % CHUNK == 0 {
+                store.stage(|_| Ok::<_, StateError>(()))?;
+                store.committed(Some((round * RECORDS + number) as i64 + 1), b"", 0)?;
+                store.flush(0, false)?;
+            }
+        }
+        if round == 1 {
+            print("update of keys that are there, not in memory", thread_time() - own, RECORDS);
+            print("  with merges: CPU", cpu_time() - cpu, RECORDS);
+        }
+    }
+    Ok(())
+}
+
 fn apply(backend: &RocksBackend, chunk: u64) -> Result<(), StateError> {
     let mut store = backend.open(&id(&format!("apply-{chunk}")))?;
     let mut applying = Duration::ZERO;
@@ -164,6 +188,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("unique") {
         [20_000, 100_000].into_iter().try_for_each(|chunk| unique_keys(&backend, chunk))?;
+    }
+    if wanted("cold") {
+        cold_updates(&backend)?;
     }
     if wanted("apply") {
         [20_000, 100_000].into_iter().try_for_each(|chunk| apply(&backend, chunk))?;

@@ -7,8 +7,9 @@ use rocksdb::{
     DataBlockIndexType, LogLevel, Options, UniversalCompactOptions, WriteBufferManager,
 };
 
-/// Sorted files of a store at which they are merged.
-const MERGE_FILES: i32 = 4;
+/// Sorted files of a store at which they are merged. More: less is written again and again, and a row that is not in memory is looked for
+/// in more files.
+const MERGE_FILES: i32 = 8;
 
 /// The memory that all databases of a process share: block cache and write buffers together.
 ///
