@@ -5,18 +5,17 @@
 
 mod embedded_support;
 
-use embedded_support::{append, read};
+use embedded_support::{append, read, turns};
 use kappa_core::codec::{i64_be, utf8};
 use kappa_core::dsl::JoinWindows;
 use kappa_core::log::embedded::{EmbeddedLog, ManualClock};
 use kappa_core::log::{CleanupPolicy, Log, SharedLog, TopicSpec};
 use kappa_core::runtime::Settings;
-use kappa_core::runtime::machines::{Machine, Started, start};
+use kappa_core::runtime::machines::start;
 use kappa_core::task::Program;
 use kappa_core::topology::Topology;
 use kappa_state::MemoryBackend;
 use std::sync::Arc;
-use std::time::Duration;
 
 const PAYMENTS: i64 = 3_000;
 /// One payment in so many is for an order: read at the same pace, orders are soon far ahead.
@@ -36,19 +35,6 @@ fn topology() -> Topology {
         .with_value_codec(i64_be())
         .to("out");
     app.build().expect("a topology")
-}
-
-fn turns(started: &mut Started, clock: &ManualClock, rounds: usize) {
-    for _ in 0..rounds {
-        for place in &mut started.machines {
-            let Some(machine) = place.1.take() else { continue };
-            let (machine, done): (Option<Machine>, _) =
-                machine.turn(&started.shared, started.layout.task_count(), clock.now_ms());
-            done.expect("no failure");
-            place.1 = machine;
-        }
-        clock.advance(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -70,7 +70,8 @@ pub struct Settings {
     /// fewer and larger files, which cost less to merge.
     pub restoring_bytes: usize,
     /// `KAPPA_TAIL_RECORDS`, `KAPPA_TAIL_BYTES`, `KAPPA_TAIL_AGE_MS`: a bound, for each store, on what is committed but only in memory,
-    /// and so on what is restored after a crash. Defaults 100,000 records, 16 MiB, 30 s.
+    /// and so on what is restored after a crash. Defaults 100,000 records, 16 MiB, 30 s; of stores that are as old a few are written after each
+    /// commit.
     pub tail_bound: TailBound,
     /// `KAPPA_TAILS_BYTES`, default 64 MiB: what is committed but only in memory in all stores of all tasks together. A stream thread whose
     /// stores keep more than its part writes the largest of them; those of less than 256 KiB stay.

@@ -1,11 +1,12 @@
 //! Topics of one partition on the embedded log, for tests of whole applications: made, written and read.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use kappa_core::log::embedded::EmbeddedLog;
+use kappa_core::log::embedded::{EmbeddedLog, ManualClock};
 use kappa_core::log::{
     AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, Log, PARTITION_BYTES_LEAN,
     SharedLog, Start, TopicPartition, TopicSpec,
 };
+use kappa_core::runtime::machines::{Machine, Started};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,20 @@ impl Found {
     pub(crate) fn number(&self) -> i64 {
         let bytes = self.value.as_deref().expect("a value");
         i64::from_be_bytes(bytes.try_into().expect("8 bytes"))
+    }
+}
+
+/// So many rounds of a process whose threads are driven by hand, 20 ms each.
+pub(crate) fn turns(started: &mut Started, clock: &ManualClock, rounds: usize) {
+    for _ in 0..rounds {
+        for place in &mut started.machines {
+            let Some(machine) = place.1.take() else { continue };
+            let tasks = started.layout.task_count();
+            let (machine, done): (Option<Machine>, _) = machine.turn(&started.shared, tasks, clock.now_ms());
+            done.expect("no failure");
+            place.1 = machine;
+        }
+        clock.advance(Duration::from_millis(20));
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Worker {
     last_commit_ms: i64,
     /// When tasks without records were told the time.
     rested_ms: i64,
+    /// The store whose turn it is to be written.
+    next_store: usize,
     /// Where repartition topics were found to begin, further on than this process knew.
     purged_to: BTreeMap<TopicPartition, i64>,
 }
@@ -132,6 +134,7 @@ impl Worker {
             output: Output::default(),
             last_commit_ms: now_ms,
             rested_ms: now_ms,
+            next_store: 0,
             purged_to: BTreeMap::new(),
         })
     }

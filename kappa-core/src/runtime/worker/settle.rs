@@ -68,20 +68,31 @@ impl Worker {
         self.send_output()
     }
 
-    /// Lets stores write what is committed, where their bounds say so.
+    /// Lets stores write what is committed, where their bounds say so: of those with too old a tail a few after each commit, in turn.
     pub(super) fn flush_stores(&mut self, now_ms: i64) -> Result<(), Error> {
-        let (mut tail, mut kept, mut stores) = (0, Vec::new(), Vec::new());
+        let mut stores = Vec::new();
         for (number, task) in &mut self.tasks {
             if let Some(counts) = task.processor.take_parking() {
                 self.shared.metrics.parking(&task.name, counts);
             }
-            for index in 0..task.processor.store_count() {
-                let store = task.processor.store(index);
-                store.flush(now_ms, false)?;
-                tail += store.tail_records();
-                kept.push(store.tail_bytes());
-                stores.push((*number, index));
+            stores.extend((0..task.processor.store_count()).map(|index| (*number, index)));
+        }
+        let first = self.next_store % stores.len().max(1);
+        stores.rotate_left(first);
+        let (mut left, mut tail) = (tails::writes_max(stores.len()), 0);
+        let mut kept = Vec::with_capacity(stores.len());
+        for (at, (number, index)) in stores.iter().enumerate() {
+            let Some(task) = self.tasks.get_mut(number) else { continue };
+            let store = task.processor.store(*index);
+            let waited = store.tail_records();
+            // At no time at all nothing is old.
+            store.flush(if left > 0 { now_ms } else { i64::MIN }, false)?;
+            if left > 0 && waited > 0 && store.tail_records() == 0 {
+                left -= 1;
+                self.next_store = (first + at + 1) % stores.len();
             }
+            tail += store.tail_records();
+            kept.push(store.tail_bytes());
         }
         for at in tails::to_write(&kept, tails::room_bytes(&self.settings)) {
             let (number, index) = stores[at];

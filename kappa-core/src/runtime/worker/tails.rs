@@ -1,11 +1,22 @@
 //! What is committed and still only in memory, over all stores of a worker: the largest are written when together they take more
 //! than they may. A store that changes much so has as much of the room as it can use, its files are few and large, and what it
 //! has just written is found in memory for longer.
+//!
+//! What has only grown old is written a few stores after each commit: stores that were written together grow old together, and
+//! all of them at once would hold the stream thread up for as many files.
 
 use crate::runtime::settings::Settings;
 
 /// A file smaller than this is not worth its merges.
 const FILE_BYTES_MIN: u64 = 256 * 1024;
+
+/// One more store after each commit for so many of them: with 100 ms between commits, 500 stores have all been written within 10 s.
+const STORES_A_WRITE: usize = 64;
+
+/// How many of so many stores are written after one commit because of their age.
+pub(super) fn writes_max(stores: usize) -> usize {
+    1 + stores / STORES_A_WRITE
+}
 
 /// A worker's part of what all may keep in memory.
 pub(super) fn room_bytes(settings: &Settings) -> u64 {
