@@ -3,8 +3,8 @@
 
 use kappa_core::log::embedded::{EmbeddedLog, ManualClock};
 use kappa_core::log::{
-    AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, Log, PARTITION_BYTES_LEAN,
-    SharedLog, Start, TopicPartition, TopicSpec,
+    Append, AppendBatch, AppendOptions, Assignment, CleanupPolicy, FetchOptions, Headers, Isolation, Log,
+    PARTITION_BYTES_LEAN, SharedLog, Start, TopicPartition, TopicSpec,
 };
 use kappa_core::runtime::machines::{Machine, Started};
 use std::sync::Arc;
@@ -53,16 +53,20 @@ pub(crate) fn log_with(topics: &[&str]) -> SharedLog {
     Arc::new(log)
 }
 
+/// Writes outside any transaction.
+pub(crate) fn appender(log: &SharedLog) -> Box<dyn Append> {
+    let options = AppendOptions {
+        client_id: "feeder".into(),
+        transactional_id: None,
+        transaction_timeout: Duration::from_secs(10),
+        linger: Duration::ZERO,
+        buffer_bytes: 1 << 20,
+    };
+    log.append(options).expect("an appender")
+}
+
 pub(crate) fn append(log: &SharedLog, topic: &str, records: impl Iterator<Item = Sent>) {
-    let mut client = log
-        .append(AppendOptions {
-            client_id: "feeder".into(),
-            transactional_id: None,
-            transaction_timeout: Duration::from_secs(10),
-            linger: Duration::ZERO,
-            buffer_bytes: 1 << 20,
-        })
-        .expect("appender");
+    let mut client = appender(log);
     let topic = client.topic(topic, false).expect("topic");
     let mut batch = AppendBatch::default();
     for (key, value, timestamp_ms) in records {

@@ -97,7 +97,9 @@ impl Worker {
         for at in tails::to_write(&kept, tails::room_bytes(&self.settings)) {
             let (number, index) = stores[at];
             let Some(task) = self.tasks.get_mut(&number) else { continue };
-            task.processor.store(index).flush(now_ms, true)?;
+            let store = task.processor.store(index);
+            tail -= store.tail_records();
+            store.flush(now_ms, true)?;
         }
         self.shared.metrics.tail_records.set(tail as i64);
         Ok(())
